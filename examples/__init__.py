@@ -1,0 +1,1 @@
+"""Services that use the product, small and real."""

@@ -1,0 +1,1 @@
+"""Development commands that are no part of the product."""
