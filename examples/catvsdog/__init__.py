@@ -1,0 +1,1 @@
+"""A FastAPI image classifier with its pictures, its training and its contract: cat or dog?"""
