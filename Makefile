@@ -33,7 +33,9 @@ format: .venv/.ready
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
+# The parts first: pytest would hide what a build of minutes is doing.
 e2e: .venv/.ready
+	@$(PY) -m tools.parts
 	$(PY) -m pytest -m e2e $(E2E_ARGS)
 
 bench: .venv/.ready
