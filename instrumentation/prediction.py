@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from instrumentation import semconv
 from instrumentation.guard import guard
@@ -113,6 +113,7 @@ class Prediction(_Measured):
         self._batch = False
         self._failed: tuple[str, BaseException] | None = None
         self._id = ""
+        self._own_span = True
 
     @property
     def id(self) -> str:
@@ -120,8 +121,20 @@ class Prediction(_Measured):
         return self._id
 
     def __enter__(self) -> Self:
-        """Opens the prediction's span and counts it as in flight."""
-        self._open(f"predict {self.model.name}", self.model.attributes)
+        """Counts the prediction as in flight and finds it a span.
+
+        The first prediction of a request is what the request is for: it is told on the server span, whose children its
+        stages are. Any other has a span of its own.
+        """
+        current = trace.get_current_span()
+        with guard:
+            self._own_span = not _free_server_span(current)
+        if self._own_span:
+            self._open(f"predict {self.model.name}", self.model.attributes)
+        else:
+            self._begun = time.perf_counter()
+            self.span, self._context = current, otel_context.get_current()
+            current.set_attributes(self.model.attributes)
         context = self.span.get_span_context()
         if context.is_valid:
             self._id = f"{trace.format_trace_id(context.trace_id)}-{trace.format_span_id(context.span_id)}"
@@ -134,15 +147,18 @@ class Prediction(_Measured):
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """Ends the span and records the metrics."""
+        outcome = semconv.ML_PREDICTION_OUTCOME_SUCCESS if error is None else semconv.ML_PREDICTION_OUTCOME_ERROR
         with guard:
             self.model.instruments.active.add(-1, self.model.attributes)
+            self.span.set_attribute(semconv.ML_PREDICTION_OUTCOME, outcome)
             if error is None:
                 self._describe()
             elif self._failed is None or self._failed[1] is not error:
                 self.span.record_exception(error)
-        took = self._close(error)
+        # A server span is its owner's to end, and whether the request failed is the response's to say.
+        took = self._close(error) if self._own_span else time.perf_counter() - self._begun
         with guard:
-            self._record(error, took)
+            self._record(outcome, error, took)
 
     def preprocess(self) -> Stage:
         """From the request's bytes to the model's input."""
@@ -197,9 +213,8 @@ class Prediction(_Measured):
             if only.confidence is not None:
                 self.span.set_attribute(semconv.ML_PREDICTION_SCORE, only.confidence)
 
-    def _record(self, error: BaseException | None, took: float) -> None:
+    def _record(self, outcome: str, error: BaseException | None, took: float) -> None:
         instruments, attributes, context = self.model.instruments, self.model.attributes, self._context
-        outcome = semconv.ML_PREDICTION_OUTCOME_SUCCESS if error is None else semconv.ML_PREDICTION_OUTCOME_ERROR
         ended = {**attributes, semconv.ML_PREDICTION_OUTCOME: outcome}
         instruments.duration.record(took, ended, context)
         if error is not None:
@@ -224,6 +239,13 @@ class Prediction(_Measured):
         confidences = [result.confidence for result in self._results if result.confidence is not None]
         if confidences:
             instruments.batch_confidence.record(sum(confidences) / len(confidences), attributes, context)
+
+
+def _free_server_span(span: Span) -> bool:
+    """Whether this is a server span that no prediction has been told on yet."""
+    if not span.is_recording() or getattr(span, "kind", None) is not SpanKind.SERVER:
+        return False
+    return semconv.ML_PREDICTION_ID not in (getattr(span, "attributes", None) or ())
 
 
 def _described(result: Result) -> dict[str, str]:

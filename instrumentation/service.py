@@ -25,6 +25,7 @@ from instrumentation.startup import announce, describe, say
 _MARK: Final = "_otel_sidecar_telemetry"
 _lock = threading.Lock()
 _runtime: Runtime | None = None
+_announced = 0
 
 
 class Telemetry:
@@ -172,6 +173,11 @@ def _wrap(app: Any, telemetry: Telemetry) -> None:
 
 
 def _announce(telemetry: Telemetry) -> None:
+    """One line for a service, however many applications it mounts and however often their stacks are built."""
+    global _announced  # noqa: PLW0603 - said once for a process
+    if _announced == os.getpid():
+        return
+    _announced = os.getpid()
     service = "unknown_service"
     if telemetry._runtime is not None:  # noqa: SLF001 - of this room
         service = str(telemetry._runtime.resource().attributes.get("service.name"))  # noqa: SLF001

@@ -50,7 +50,7 @@ class Posted:
     Attributes:
         outcome: how it ended.
         reason: short, from a fixed set, fit for a label: `connection`, `timeout`, `tls`, `shutdown`, `internal`,
-            `http_<status>`; empty when it was taken whole.
+            `http_<status>`, `rejected`, and `encode` from before it; empty when the body was taken whole.
         words: what the server or the system said about it, for a person.
         rejected: items the server did not take of an accepted body (OTLP's partial success).
     """

@@ -91,6 +91,11 @@ def _key_value(key: object, value: object) -> bytes:
     return delimited(b"", _key(key) + delimited(b"", any_value(value)))
 
 
+def _is_short(key: object) -> bool:
+    """Whether a key is worth keeping; what is no string is none (the SDK does not clean the attributes of metrics)."""
+    return type(key) is str and len(key) <= _MAX_TEXT
+
+
 class _Values(dict[Any, bytes]):
     """The `KeyValue`s of one key for values of one exact type (1, 1.0 and True are one dictionary key)."""
 
@@ -111,7 +116,7 @@ class _Keys(dict[str, _Values]):
 
     def __missing__(self, key: str) -> _Values:
         values = _Values(key)
-        if len(key) <= _MAX_TEXT:
+        if _is_short(key):
             if len(self) >= _MAX_KEYS:
                 self.clear()
             self[key] = values
@@ -123,7 +128,7 @@ class _Doubles(dict[str, bytes]):
 
     def __missing__(self, key: str) -> bytes:
         encoded = _key_value(key, 0.0)[:-8]
-        if len(key) <= _MAX_TEXT:
+        if _is_short(key):
             if len(self) >= _MAX_KEYS:
                 self.clear()
             self[key] = encoded
@@ -138,9 +143,12 @@ _doubles: Final = _Doubles()
 
 def attributes(values: Mapping[str, Any] | None, tag: bytes) -> bytes:
     """A repeated `KeyValue` field with the given one-byte tag; nothing when there are no attributes."""
-    # The SDK's attributes iterate in Python and under a lock; their `copy` is one dictionary copy in C.
-    copy = getattr(values, "copy", None)
-    plain: Mapping[str, Any] | None = copy() if copy else values
+    plain: Any = values
+    try:
+        # The SDK's attributes iterate in Python and under a lock; their `copy` is one dictionary copy in C.
+        plain = plain.copy()
+    except AttributeError:
+        plain = values  # None, or a mapping without that method
     if not plain:
         return b""
     parts = []

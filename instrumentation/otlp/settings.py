@@ -167,7 +167,10 @@ class _Variables:
         """Seconds, as Python's stock exporter reads it; the specification says milliseconds."""
 
         def parse(value: str) -> float:
-            seconds = float(value)
+            try:
+                seconds = float(value)
+            except ValueError:
+                seconds = 0.0
             if not 0 < seconds <= _LONGEST_TIMEOUT_S:
                 raise ValueError("it is no number of seconds between 0 and a day")
             if seconds > _LONG_TIMEOUT_S:

@@ -39,7 +39,7 @@ class _Names(dict[str, bytes]):
 
     def __missing__(self, name: str) -> bytes:
         encoded = text(b"\x2a", name)
-        if len(name) <= _MAX_NAME:
+        if type(name) is str and len(name) <= _MAX_NAME:
             if len(self) >= _MAX_NAMES:
                 self.clear()
             self[name] = encoded

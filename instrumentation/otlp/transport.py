@@ -2,7 +2,8 @@
 
 `http.client` over a plain socket knows a timeout per system call only: a peer that sends a byte now and then holds an
 export for ever, and a shutdown cannot shorten a wait that has begun. Here each wait is cut in slices of 0.1 s, and the
-time left is asked for between them. No other thread has to touch the socket.
+time left is asked for between them. No other thread has to touch the socket. Only the resolution of a host's name
+can't be cut short: it is the C library's.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class _Patient(socket.socket):
         while rest:
             rest = rest[self.patiently(self.send, rest, flags) :]
 
-    def join(self, address: Any) -> None:
+    def connect_to(self, address: Any) -> None:
         """Connects to an address as `getaddrinfo` gives it."""
         self.setblocking(False)
         code = self.connect_ex(address)
@@ -108,7 +109,7 @@ class Connection(http.client.HTTPConnection):
             sock = _Patient(family, kind, protocol)
             try:
                 sock.time_left = self._time_left_after(1 - 1 / (len(addresses) - index))
-                sock.join(address)
+                sock.connect_to(address)
                 sock.time_left = self._time_left
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.sock = sock if context is None else self._secured(sock, context)

@@ -60,8 +60,8 @@ def utf8(value: str) -> bytes:
 
 
 def text(tag: bytes, value: str | None) -> bytes:
-    """A string field of implicit presence: nothing when it is empty or None."""
-    return delimited(tag, utf8(value)) if value else b""
+    """A string field of implicit presence: nothing when it is empty or None; the `str()` of what is no string."""
+    return delimited(tag, utf8(str(value))) if value else b""
 
 
 def packed_fixed64(tag: bytes, values: Sequence[int]) -> bytes:

@@ -7,10 +7,12 @@ import gc
 
 import numpy as np
 import pytest
+from fastapi import FastAPI, HTTPException
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
+from starlette.testclient import TestClient
 
-from instrumentation import Model, Prediction, Result
+from instrumentation import Model, Prediction, Result, instrument
 from instrumentation.guard import guard
 from tests.support.memory import Telemetry, only
 
@@ -39,6 +41,7 @@ def test_a_prediction_has_its_stages_as_children_in_order(model: Model, telemetr
         "ml.model.name": model.name,
         "ml.model.version": "1.4.0",
         "ml.prediction.id": p.id,
+        "ml.prediction.outcome": "success",
         "ml.prediction.class": "cat",
         "ml.prediction.score": 0.93,
     }
@@ -268,6 +271,55 @@ def test_predictions_of_concurrent_tasks_stay_apart(model: Model, telemetry: Tel
     parents = {trace.format_span_id(span.parent.span_id) for span in stages if span.parent}
     assert parents == {p.id.rpartition("-")[2] for p in predictions}
     assert len(parents) == 20
+
+
+def test_a_requests_first_prediction_is_told_on_its_server_span(model: Model, telemetry: Telemetry) -> None:
+    """Its stages are the server span's children; a second prediction of the request has a span of its own."""
+    app = FastAPI()
+
+    @app.get("/predict")
+    def predict() -> str:
+        with model.predict() as p:
+            with p.preprocess():
+                pass
+            with p.inference():
+                pass
+            p.result("cat")
+        with model.predict() as shadow, shadow.inference():
+            pass
+        return p.id
+
+    instrument(app)
+    prediction_id = TestClient(app).get("/predict").json()
+    preprocess, inference, of_shadow, shadow, server = telemetry.spans()
+    assert [span.name for span in (preprocess, inference, of_shadow)] == ["preprocess", "inference", "inference"]
+    assert (server.name, shadow.name) == ("GET /predict", f"predict {model.name}")
+    assert server.context is not None
+    assert shadow.context is not None
+    assert server.attributes is not None
+    assert {span.parent.span_id for span in (preprocess, inference, shadow) if span.parent} == {server.context.span_id}
+    assert of_shadow.parent is not None
+    assert of_shadow.parent.span_id == shadow.context.span_id
+    assert server.attributes["ml.prediction.id"] == prediction_id
+    assert server.attributes["ml.prediction.class"] == "cat"
+
+
+def test_a_failed_prediction_leaves_the_server_spans_status_to_the_response(model: Model, telemetry: Telemetry) -> None:
+    """A bad upload is the client's error: 4xx, the stage's span has the exception, the server span is no error."""
+    app = FastAPI()
+
+    @app.get("/predict")
+    def predict() -> None:
+        with model.predict() as p, p.preprocess():
+            raise HTTPException(422, "no image")
+
+    instrument(app)
+    assert TestClient(app).get("/predict").status_code == 422
+    stage, server = telemetry.spans()
+    assert (stage.status.status_code, server.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
+    assert server.attributes is not None
+    assert server.attributes["ml.prediction.outcome"] == "error"
+    assert "error.type" not in server.attributes
 
 
 def test_a_model_needs_a_name() -> None:
