@@ -68,7 +68,7 @@ def test_a_killed_worker_costs_at_most_its_last_interval_and_totals_never_fall(s
         program.stop()
         watch.stop()
     final = sidecar.total("ml_predictions_total")
-    # An export began at most one interval before; half of one more for the export that was under way when it was killed.
+    # The last export began at most one interval before; half of one more for an export that was under way.
     last_interval = load.answered_by(victim, since=killed_at - 1.5 * EXPORT_INTERVAL_S)
     assert len(load.answers) - last_interval <= final <= len(load.answers) + len(load.failures)
     assert load.answered_by(victim) > last_interval
