@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
+from opentelemetry.util.types import AnyValue
 
 from instrumentation.otlp.metrics import encode_metrics
 from instrumentation.otlp.split import count_points
@@ -39,7 +40,7 @@ def typical_spans() -> Sequence[ReadableSpan]:
     provider.add_span_processor(SimpleSpanProcessor(memory))
     tracer = provider.get_tracer("benchmark", "1")
     for _ in range(SPANS):
-        attributes = {
+        attributes: dict[str, AnyValue] = {
             "http.request.method": "POST",
             "http.route": "/predict",
             "url.scheme": "http",
@@ -61,7 +62,7 @@ def typical_metrics() -> MetricsData:
     meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("benchmark")
     requests, duration = meter.create_counter("requests"), meter.create_histogram("duration", "s")
     for number in range(40):
-        attributes = {"http.route": f"/items/{number}", "http.request.method": "GET", "http.response.status_code": 200}
+        attributes: dict[str, AnyValue] = {"http.route": f"/items/{number}", "http.response.status_code": 200}
         requests.add(number, attributes)
         for _ in range(20):
             duration.record(random.random() * 3000, attributes)

@@ -60,9 +60,8 @@ def metrics_are_cumulative(environ: Mapping[str, str]) -> bool:
 
 
 def _read(environ: Mapping[str, str], signal: OtlpSignal) -> OtlpSettings:
+    # The exporters say the settings' problems themselves.
     settings = OtlpSettings.read(environ, signal)
-    for problem in settings.problems:
-        logger.warning(problem)
     if settings.protocol is Protocol.HTTP_JSON:
         logger.warning("OTEL_EXPORTER_OTLP_PROTOCOL=http/json: http/protobuf is used")
     return settings

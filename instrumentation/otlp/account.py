@@ -15,6 +15,9 @@ from instrumentation.otlp.forks import after_fork_in_child
 logger = logging.getLogger("instrumentation.otlp")
 
 REJECTED: Final = "rejected"
+ENCODE: Final = "encode"
+# Of single items, while the others arrive: there is nothing to come back from.
+_NO_OUTAGE: Final = frozenset({REJECTED, ENCODE})
 _SAY_AGAIN_AFTER_S: Final = 60.0
 
 
@@ -86,8 +89,7 @@ class Account:
             if now - self._said_at < _SAY_AGAIN_AFTER_S:
                 return
             self._said_at = now
-            # A server that refuses single items can be reached: there is nothing to come back from.
-            self._failing = reason != REJECTED
+            self._failing = reason not in _NO_OUTAGE
             unsaid, self._unsaid = self._unsaid, 0
         # Outside the lock: a handler of the application may export the warning itself, through this very exporter.
         logger.warning("lost %d %s for %s (%s): %s", unsaid, self._items, self._place, reason, words)

@@ -27,6 +27,7 @@ from instrumentation.otlp.forks import after_fork_in_child
 from instrumentation.otlp.reply import error_words, partial_success, printable
 from instrumentation.otlp.retry import RETRYABLE_STATUSES, backoff_s, retry_after_s
 from instrumentation.otlp.settings import Compression, OtlpSettings
+from instrumentation.otlp.tls import TlsSettingsError, tls_context
 from instrumentation.otlp.transport import Connection, TimeLeft
 
 _LONGEST_REPLY: Final = 64 * 1024
@@ -59,10 +60,6 @@ class Posted:
     reason: str = ""
     words: str = ""
     rejected: int = 0
-
-
-class TlsSettingsError(Exception):
-    """A certificate or key file could not be used; the text names the files."""
 
 
 class OtlpClient:
@@ -131,6 +128,9 @@ class OtlpClient:
             if self._closed:
                 return Posted(Outcome.PERMANENT, "shutdown", "the exporter is shut down")
             return self._try_until(body, deadline)
+        except BaseException:
+            self._drop()  # nobody knows what is half said on it
+            raise
         finally:
             if self._closed:
                 self._drop()
@@ -181,7 +181,7 @@ class OtlpClient:
                 # A kept connection that breaks before a byte of the answer was closed by the server between two
                 # exports (its idle timeout, a restart): that is no failure of this export, and needs no pause.
                 self._drop()
-        self._connection = connection = Connection(self._settings.endpoint, lambda: _tls_context(self._settings))
+        self._connection = connection = Connection(self._settings.endpoint, lambda: tls_context(self._settings))
         connection.allow(time_left)
         connection.connect()
         return self._ask(connection, body, time_left)
@@ -210,11 +210,12 @@ class OtlpClient:
         return response, reply
 
     def _judge(self, response: http.client.HTTPResponse, reply: bytes) -> tuple[Posted, float | None]:
-        status = response.status
+        status, content_type = response.status, response.getheader("content-type", "")
         if 200 <= status < 300:
-            rejected, words = partial_success(reply)
+            # A web server that answers anything with a page is not to be read as one that rejected spans.
+            rejected, words = partial_success(reply) if "protobuf" in content_type or not content_type else (0, "")
             return Posted(Outcome.OK, "rejected" if rejected else "", words, rejected), None
-        words = error_words(reply, response.getheader("content-type", ""))
+        words = error_words(reply, content_type)
         if 300 <= status < 400:
             words = f"redirects are not followed (to {response.getheader('location', '')[:200]!r})"
         words = f"HTTP {status} {printable(response.reason)}" + (f": {words}" if words else "")
@@ -281,16 +282,3 @@ def user_agent() -> str:
     except metadata.PackageNotFoundError:  # run from a folder on the path
         version = "0"
     return f"OTel-Sidecar-OTLP-Exporter-Python/{version}"
-
-
-def _tls_context(settings: OtlpSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.certificate)
-        if settings.client_certificate:
-            context.load_cert_chain(settings.client_certificate, settings.client_key)
-    except OSError as error:
-        raise TlsSettingsError(
-            f"OTEL_EXPORTER_OTLP_CERTIFICATE={settings.certificate}, "
-            f"_CLIENT_CERTIFICATE={settings.client_certificate}, _CLIENT_KEY={settings.client_key}: {error}"
-        ) from error
-    return context

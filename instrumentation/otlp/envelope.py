@@ -19,10 +19,10 @@ class Sourced(Protocol):
     """What knows where it comes from: a span, a log record."""
 
     @property
-    def resource(self) -> Resource: ...  # noqa: D102
+    def resource(self) -> Resource: ...  # noqa: D102 - the class says it
 
     @property
-    def instrumentation_scope(self) -> InstrumentationScope | None: ...  # noqa: D102
+    def instrumentation_scope(self) -> InstrumentationScope | None: ...  # noqa: D102 - the class says it
 
 
 _Item = TypeVar("_Item", bound=Sourced)

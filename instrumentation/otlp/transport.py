@@ -15,7 +15,7 @@ import selectors
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from instrumentation.otlp.endpoint import Endpoint
 
@@ -105,33 +105,36 @@ class Connection(http.client.HTTPConnection):
         host, port = self._endpoint.host, self._endpoint.port
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         failure: OSError = ConnectionError(f"{host} has no address")
-        for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            sock = _Patient(family, kind, protocol)
+        for index, address in enumerate(addresses):
             try:
-                sock.time_left = self._time_left_after(1 - 1 / (len(addresses) - index))
-                sock.connect_to(address)
-                sock.time_left = self._time_left
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.sock = sock if context is None else self._secured(sock, context)
+                self.sock = self._reach(address, 1 - 1 / (len(addresses) - index), context)
             except OSError as error:
-                sock.close()
                 failure = error
-            except BaseException:
-                sock.close()
-                raise
             else:
                 return
         raise failure
 
-    def _time_left_after(self, share: float) -> TimeLeft:
-        """The time left but for a share of it, which is kept for the addresses that come after."""
-        spare_s = self._time_left() * share
-        return lambda: self._time_left() - spare_s
+    def _reach(self, found: Any, kept: float, context: ssl.SSLContext | None) -> _Patient:
+        """A connected socket to what `getaddrinfo` found; that share of the time is kept for the addresses after it."""
+        family, kind, protocol, _, address = found
+        kept_s = self._time_left() * kept
+        sock = _Patient(family, kind, protocol)
+        try:
+            sock.time_left = lambda: self._time_left() - kept_s
+            sock.connect_to(address)
+            sock.time_left = self._time_left
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock if context is None else self._secured(sock, context)
+        except BaseException:
+            sock.close()
+            raise
 
     def _secured(self, sock: _Patient, context: ssl.SSLContext) -> _PatientTls:
         context.sslsocket_class = _PatientTls
-        wrapped = context.wrap_socket(sock, server_hostname=self._endpoint.host, do_handshake_on_connect=False)
-        assert isinstance(wrapped, _PatientTls)  # noqa: S101 - for the type checker: the context was just told so
+        wrapped = cast(
+            "_PatientTls",
+            context.wrap_socket(sock, server_hostname=self._endpoint.host, do_handshake_on_connect=False),
+        )
         try:
             wrapped.time_left = self._time_left
             wrapped.patiently(wrapped.do_handshake)

@@ -6,7 +6,7 @@ Source: protobuf.dev/programming-guides/encoding. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct
+from struct import Struct, pack
 from typing import Final
 
 UINT64: Final = (1 << 64) - 1
@@ -66,9 +66,9 @@ def text(tag: bytes, value: str | None) -> bytes:
 
 def packed_fixed64(tag: bytes, values: Sequence[int]) -> bytes:
     """A packed repeated fixed64 field: nothing when there are no values."""
-    return delimited(tag, Struct(f"<{len(values)}Q").pack(*values)) if values else b""
+    return delimited(tag, pack(f"<{len(values)}Q", *values)) if values else b""
 
 
 def packed_doubles(tag: bytes, values: Sequence[float]) -> bytes:
     """A packed repeated double field: nothing when there are no values."""
-    return delimited(tag, Struct(f"<{len(values)}d").pack(*values)) if values else b""
+    return delimited(tag, pack(f"<{len(values)}d", *values)) if values else b""

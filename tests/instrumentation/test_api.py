@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 from fastapi import FastAPI
@@ -58,3 +60,11 @@ def test_flush_and_shutdown_of_a_disabled_telemetry_do_nothing(monkeypatch: pyte
     assert not telemetry.enabled
     telemetry.flush()
     telemetry.shutdown()
+
+
+def test_the_base_imports_neither_protobuf_nor_grpc_nor_a_web_framework() -> None:
+    """What pins of ML images collide with is not loaded, nor what a service does not need."""
+    script = "import sys, instrumentation; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert loaded & {"google", "grpc", "fastapi", "starlette", "requests", "prometheus_client", "sidecar"} == set()

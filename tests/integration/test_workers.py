@@ -127,3 +127,15 @@ def test_counts_made_before_a_fork_are_counted_once(sidecar: Sidecar) -> None:
         assert set(sidecar.totals()["ml_model_loaded"].values()) == {1.0}
         program.stop()
     assert sidecar.total("ml_predictions_total") == 305
+
+
+def test_the_stock_grpc_exporters_are_used_when_asked_for(sidecar: Sidecar) -> None:
+    """OTEL_EXPORTER_OTLP_PROTOCOL=grpc: the extra's exporters, to the sidecar's gRPC receiver."""
+    grpc = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{sidecar.grpc}", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    port = free_port()
+    command = python("-m", "uvicorn", APP, "--host", LOOPBACK, "--port", str(port), "--log-level", "warning")
+    with running(command, name="service", env={**sidecar.env, **grpc}) as program:
+        program.wait_url(f"http://{LOOPBACK}:{port}/openapi.json")
+        assert http(f"http://{LOOPBACK}:{port}/predict/cat").status == 200
+        wait_for(lambda: sidecar.total("ml_predictions_total") == 1, "the prediction on /metrics")
+        wait_for(lambda: sidecar.total("otel_sidecar_received_total", signal="traces") >= 4, "the spans")

@@ -157,6 +157,12 @@ def test_partial_success_is_read(server: OtlpHttpServer) -> None:
         assert post(sender) == Posted(Outcome.OK, "rejected", "too old", 3)
 
 
+def test_a_page_is_not_read_as_a_partial_success(server: OtlpHttpServer) -> None:
+    server.say(Answer(body=b"\n\x02\x08\x05", headers={"Content-Type": "text/html"}))
+    with client(server.port) as sender:
+        assert post(sender) == OK
+
+
 def test_a_connection_the_server_closed_between_exports_costs_no_failure_and_no_pause(server: OtlpHttpServer) -> None:
     with client(server.port, jitter=lambda: pytest.fail("paused")) as sender:
         assert post(sender, b"1") == OK

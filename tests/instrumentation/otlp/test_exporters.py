@@ -180,7 +180,8 @@ def test_a_span_that_cannot_be_encoded_costs_only_itself(
     assert exporter.export([*spans[:7], bad, *spans[7:]]) is SpanExportResult.FAILURE
     assert names([asked.body for asked in server.asked]) == [str(number) for number in range(20)]
     assert (exporter.stats.exported, exporter.stats.failed) == (20, {"encode": 1})
-    assert "lost 1 spans" in caplog.messages[0]
+    [message] = caplog.messages
+    assert message.startswith(f"lost 1 spans for http://{LOOPBACK}:{server.port}/v1/traces (encode): ")
 
 
 def test_a_partial_success_is_counted_and_said(

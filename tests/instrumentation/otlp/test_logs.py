@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -64,7 +64,7 @@ def canonical(message: Any) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(RECORDS)
 def test_random_records_are_the_stock_encoders_message(records: list[ReadableLogRecord]) -> None:
     message = ExportLogsServiceRequest.FromString(encode_logs(records))

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics as stock
@@ -138,7 +138,7 @@ def expected(data: MetricsData) -> ExportMetricsServiceRequest:
     return message
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(RESOURCES)
 def test_random_points_are_the_stock_encoders_message(resources: list[ResourceMetrics]) -> None:
     data = MetricsData(resources)

@@ -40,6 +40,7 @@ def test_a_negative_count_is_no_rejection() -> None:
     assert partial_success(response.SerializeToString()) == (0, "")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40) | st.binary(max_size=20).map(lambda tail: b"\x0a\x7f" + tail))
 def test_no_body_raises(body: bytes) -> None:
     rejected, words = partial_success(body)

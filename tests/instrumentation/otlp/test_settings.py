@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,7 +72,7 @@ def test_the_timeout_is_in_seconds_as_in_the_stock_exporter(monkeypatch: pytest.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2.5")
     assert read(TIMEOUT="2.5").timeout_s == _resolve_timeout("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT") == 2.5
     [problem] = read(TIMEOUT="10000").problems
-    assert "'10000': taken as seconds" in problem
+    assert problem.startswith("OTEL_EXPORTER_OTLP_TIMEOUT='10000': taken as seconds")
 
 
 def test_metric_preferences_ignore_case() -> None:
@@ -150,15 +152,17 @@ HEADER = st.tuples(
 
 
 @settings(deadline=None)
-@given(st.lists(HEADER, max_size=4), st.sampled_from([",", " , "]))
+@given(st.lists(HEADER, max_size=4, unique_by=lambda pair: pair[0].lower()), st.sampled_from([",", " , "]))
 def test_headers_are_read_as_by_the_stock_exporter(pairs: list[tuple[str, str]], comma: str) -> None:
-    from urllib.parse import quote
-
+    """But for control characters, with which it would fail at each export."""
     for listing in (
         comma.join(f"{name}={quote(value)}" for name, value in pairs),
         comma.join(f"{name}={value.encode('ascii', 'ignore').decode()}" for name, value in pairs),
     ):
-        assert dict(read(HEADERS=listing).headers) == parse_env_headers(listing.strip(), liberal=True)
+        stock = parse_env_headers(listing.strip(), liberal=True)
+        assert dict(read(HEADERS=listing).headers) == {
+            name: value for name, value in stock.items() if value.isprintable()
+        }
 
 
 @settings(deadline=None)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.metrics.export import Gauge, Metric, MetricsData, NumberDataPoint, ResourceMetrics, ScopeMetrics
 from opentelemetry.sdk.resources import Resource
@@ -46,6 +46,7 @@ def flat(whole: MetricsData) -> list[tuple[object, str, str, object]]:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.lists(st.integers(0, 4), max_size=3), max_size=3), max_size=3))
 def test_halves_hold_every_point_once_down_to_single_points(levels: Levels) -> None:
     whole = data(levels)

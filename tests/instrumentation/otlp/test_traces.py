@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans as stock
@@ -129,7 +129,7 @@ def canonical(message: Any) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=5), st.sampled_from(["roomy", "tight"]))
 def test_spans_of_the_sdk_are_the_stock_encoders_message(steps: list[dict[str, Any]], limits: str) -> None:
     memory.clear()
