@@ -57,16 +57,20 @@ def method_of(scope: Scope) -> str:
     return method if method in KNOWN_METHODS else OTHER_METHOD
 
 
-def start_attributes(scope: Scope, method: str) -> dict[str, str | int]:
-    """What is known when the request begins: the span's attributes that samplers may look at."""
+def span_method(method: str) -> str:
+    """The method as a span's name has it (semconv: `HTTP` for an unknown one)."""
+    return "HTTP" if method == OTHER_METHOD else method
+
+
+def start_attributes(scope: Scope) -> dict[str, str | int]:
+    """What is known when the request begins: the span's attributes that samplers may look at, but for the method."""
     scheme = scope.get("scheme") or "http"
     attributes: dict[str, str | int] = {
-        semconv.HTTP_REQUEST_METHOD: method,
         semconv.URL_SCHEME: scheme,
         semconv.URL_PATH: scope.get("path", ""),
     }
-    if method == OTHER_METHOD:
-        attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = scope.get("method", "")
+    if (method := scope.get("method", "GET")) not in KNOWN_METHODS:
+        attributes[semconv.HTTP_REQUEST_METHOD_ORIGINAL] = method
     if query := scope.get("query_string"):
         attributes[semconv.URL_QUERY] = redacted(query)
     if version := scope.get("http_version"):

@@ -59,6 +59,8 @@ class HttpInstruments:
 
     active: UpDownCounter
     duration: Histogram
+    first_byte: Histogram
+    background: Histogram
     request_size: Histogram
     response_size: Histogram
 
@@ -68,6 +70,8 @@ def http_instruments(meter: Meter, buckets: Buckets) -> HttpInstruments:
     return HttpInstruments(
         active=up_down_counter(meter, semconv.HTTP_SERVER_ACTIVE_REQUESTS),
         duration=histogram(meter, semconv.HTTP_SERVER_REQUEST_DURATION, buckets),
+        first_byte=histogram(meter, semconv.HTTP_SERVER_RESPONSE_FIRST_BYTE_DURATION, buckets),
+        background=histogram(meter, semconv.HTTP_SERVER_BACKGROUND_DURATION, buckets),
         request_size=histogram(meter, semconv.HTTP_SERVER_REQUEST_BODY_SIZE, buckets),
         response_size=histogram(meter, semconv.HTTP_SERVER_RESPONSE_BODY_SIZE, buckets),
     )

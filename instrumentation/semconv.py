@@ -49,6 +49,7 @@ URL_QUERY: Final = "url.query"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 CLIENT_ADDRESS: Final = "client.address"
+NETWORK_PROTOCOL_NAME: Final = "network.protocol.name"
 NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"
 USER_AGENT_ORIGINAL: Final = "user_agent.original"
 ERROR_TYPE: Final = "error.type"
@@ -138,6 +139,20 @@ HTTP_SERVER_REQUEST_DURATION: Final = Metric(
     "Duration of HTTP server requests, until the last byte of the response's body was handed to the server.",
     (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.3, 0.5, 0.75, 1, 2, 2.5, 5, 7.5, 10),
 )
+HTTP_SERVER_RESPONSE_FIRST_BYTE_DURATION: Final = Metric(
+    "http.server.response.first_byte.duration",
+    "histogram",
+    "s",
+    "Time to the first byte of the body, of responses that are streamed (not in the conventions).",
+    (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.3, 0.5, 0.75, 1, 2, 2.5, 5, 7.5, 10),
+)
+HTTP_SERVER_BACKGROUND_DURATION: Final = Metric(
+    "http.server.background.duration",
+    "histogram",
+    "s",
+    "Background tasks of 50 ms and more, what went on after a response's last byte that is (not in the conventions).",
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
 HTTP_SERVER_ACTIVE_REQUESTS: Final = Metric(
     "http.server.active_requests",
     "updowncounter",
@@ -159,4 +174,4 @@ HTTP_SERVER_RESPONSE_BODY_SIZE: Final = Metric(
     (100, 1000, 10000, 100000, 1000000, 10000000, 100000000),
 )
 
-METRICS: Final = (ML_PREDICTIONS, ML_PREDICTIONS_ACTIVE, ML_PREDICTION_DURATION, ML_PREDICTION_CONFIDENCE, ML_PREDICTION_ERRORS, ML_STAGE_DURATION, ML_BATCH_SIZE, ML_BATCH_CONFIDENCE, ML_MODEL_LOADED, ML_MODEL_INFO, ML_MODEL_LOAD_DURATION, ML_FEEDBACK, HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_RESPONSE_BODY_SIZE)
+METRICS: Final = (ML_PREDICTIONS, ML_PREDICTIONS_ACTIVE, ML_PREDICTION_DURATION, ML_PREDICTION_CONFIDENCE, ML_PREDICTION_ERRORS, ML_STAGE_DURATION, ML_BATCH_SIZE, ML_BATCH_CONFIDENCE, ML_MODEL_LOADED, ML_MODEL_INFO, ML_MODEL_LOAD_DURATION, ML_FEEDBACK, HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_RESPONSE_FIRST_BYTE_DURATION, HTTP_SERVER_BACKGROUND_DURATION, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_RESPONSE_BODY_SIZE)

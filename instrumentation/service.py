@@ -14,9 +14,10 @@ from instrumentation.exporters import metrics_are_cumulative, traces_endpoint
 from instrumentation.exposition import Exposition, ExpositionMiddleware
 from instrumentation.guard import guard, logger
 from instrumentation.instruments import SCOPE, http_instruments, package_version
-from instrumentation.middleware import Scope, TelemetryMiddleware
+from instrumentation.middleware import TelemetryMiddleware
 from instrumentation.owner import FASTAPI, OURS, STOCK, silence_fastapi, stock_in
 from instrumentation.reader import IntervalReader
+from instrumentation.request import Owner, Scope
 from instrumentation.routes import matched
 from instrumentation.runtime import Runtime
 from instrumentation.settings import Settings, read_settings
@@ -84,6 +85,7 @@ def instrument(
     service_version: str | None = None,
     metrics_path: str | None = "/metrics",
     buckets: Mapping[str, Sequence[float]] | None = None,
+    response_header: bool = False,
 ) -> Telemetry:
     """Gives a FastAPI (or Starlette) application traces, metrics and `/metrics`; the same object when called again.
 
@@ -97,6 +99,7 @@ def instrument(
         metrics_path: where the service's own port answers with the whole pod's metrics; None: nowhere. A route of the
             application's own at that path is left alone.
         buckets: histogram boundaries by metric name, in the metric's unit, where the registry's do not fit.
+        response_header: every response tells its trace in a `traceparent` header.
 
     Raises:
         ValueError: an argument is wrong; says which and why.
@@ -113,6 +116,7 @@ def instrument(
         service_version=service_version,
         metrics_path=metrics_path,
         buckets=buckets,
+        response_header=response_header,
     )
     for problem in settings.problems:
         logger.warning(problem)
@@ -153,14 +157,18 @@ def _wrap(app: Any, telemetry: Telemetry) -> None:
     def built(stack: Any) -> Any:
         stock = stock_in(stack)
         telemetry.owner = FASTAPI if native else STOCK if stock else OURS
-        middleware = TelemetryMiddleware(
-            stack,
+        owner = Owner(
             routes=lambda: app.routes,
             tracer=trace.get_tracer(SCOPE, package_version()),
             instruments=instruments,
-            excluded=_excluder(telemetry.settings),
             stock_inside=stock,
             stock_metrics=native or telemetry.settings.stable_http_by_stock,
+            response_header=telemetry.settings.response_header,
+        )
+        middleware = TelemetryMiddleware(
+            stack,
+            owner,
+            excluded=_excluder(telemetry.settings),
             on_start=telemetry.started,
             on_stop=telemetry.stopped,
         )

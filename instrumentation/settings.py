@@ -40,6 +40,7 @@ class Settings:
         stable_http_by_stock: the stock instrumentor, if there, writes the stable HTTP metrics
             (`OTEL_SEMCONV_STABILITY_OPT_IN`).
         buckets: histogram boundaries by metric name, in the metric's unit.
+        response_header: every response tells its trace in a `traceparent` header.
         problems: sentences about what could not be read.
     """
 
@@ -55,6 +56,7 @@ class Settings:
     excluded_urls: re.Pattern[str] | None = None
     stable_http_by_stock: bool = False
     buckets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    response_header: bool = False
     problems: tuple[str, ...] = ()
 
 
@@ -65,6 +67,7 @@ def read_settings(
     service_version: str | None = None,
     metrics_path: str | None = "/metrics",
     buckets: Mapping[str, Sequence[float]] | None = None,
+    response_header: bool = False,
 ) -> Settings:
     """Joins arguments and environment.
 
@@ -88,6 +91,7 @@ def read_settings(
         excluded_urls=_excluded(environ, problems),
         stable_http_by_stock=bool({"http", "http/dup"} & set(_words(environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "")))),
         buckets=check_buckets(buckets or {}),
+        response_header=response_header,
         problems=tuple(problems),
     )
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import StreamingResponse
+from opentelemetry import baggage
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -139,8 +140,36 @@ def test_latency_ends_with_the_last_byte_not_with_background_tasks(telemetry: Te
 
     instrument(app)
     client(app).get("/")
-    (point,) = telemetry.metrics()[DURATION]
+    found = telemetry.metrics()
+    (point,) = found[DURATION]
     assert point.value < 0.2
+    (background,) = found["http.server.background.duration"]
+    assert 0.25 <= background.value < 1
+    server, after = telemetry.span("GET /"), telemetry.span("background")
+    assert server.end_time is not None
+    assert after.start_time is not None
+    assert after.start_time >= server.end_time
+    assert [link.context for link in after.links] == [server.context]
+
+
+def test_an_exception_in_a_background_task_is_the_tasks_own(telemetry: Telemetry) -> None:
+    """The request was answered well; the failed task shows on its own span and metric."""
+    app = FastAPI()
+
+    def fails() -> None:
+        raise KeyError("late")
+
+    @app.get("/")
+    async def root(tasks: BackgroundTasks) -> None:
+        tasks.add_task(fails)
+
+    instrument(app)
+    assert client(app).get("/").status_code == 200
+    found = telemetry.metrics()
+    assert "error.type" not in found[DURATION][0].attributes
+    assert found["http.server.background.duration"][0].attributes["error.type"] == "KeyError"
+    assert telemetry.span("GET /").status.status_code is StatusCode.UNSET
+    assert telemetry.span("background").status.status_code is StatusCode.ERROR
 
 
 def test_latency_of_a_stream_is_until_its_last_chunk(telemetry: Telemetry) -> None:
@@ -160,6 +189,7 @@ def test_latency_of_a_stream_is_until_its_last_chunk(telemetry: Telemetry) -> No
     client(app).get("/")
     found = telemetry.metrics()
     assert found[DURATION][0].value >= 0.08
+    assert 0.02 <= found["http.server.response.first_byte.duration"][0].value < found[DURATION][0].value - 0.05
     assert found["http.server.response.body.size"][0].value == 20
 
 
@@ -219,6 +249,102 @@ def test_a_cancelled_request_is_measured_with_its_reason(telemetry: Telemetry) -
     found = telemetry.metrics()
     assert found[DURATION][0].attributes["error.type"] == "asyncio.exceptions.CancelledError"
     assert only(found["http.server.active_requests"], http__request__method="GET").value == 0
+
+
+def test_a_client_that_leaves_a_stream_is_no_error_of_the_server(telemetry: Telemetry) -> None:
+    """The disconnect is named; the span's status stays unset, and nothing is in flight."""
+    app = FastAPI()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.001)
+            yield b"more"
+
+    app.add_api_route("/", lambda: StreamingResponse(endless()))
+    instrument(app)
+
+    async def leave() -> None:
+        sent: list[dict[str, Any]] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+        await app(_scope("GET", "/"), _receiver(sent), _ignore)
+
+    asyncio.run(leave())
+    found = telemetry.metrics()
+    assert found[DURATION][0].attributes["error.type"] == "client_disconnected"
+    assert telemetry.span("GET /").status.status_code is StatusCode.UNSET
+    assert only(found["http.server.active_requests"], http__request__method="GET").value == 0
+
+
+def test_head_is_measured_like_get(telemetry: Telemetry) -> None:
+    """Starlette answers HEAD for GET routes; it has its own series."""
+    app = FastAPI()
+    app.router.routes.append(Route("/page", _hello))
+    instrument(app)
+    assert client(app).head("/page").status_code == 200
+    (point,) = telemetry.metrics()[DURATION]
+    assert (point.attributes["http.request.method"], point.attributes["http.route"]) == ("HEAD", "/page")
+
+
+def test_a_response_tells_its_trace_when_asked_to(telemetry: Telemetry) -> None:
+    """`traceparent` out, on request only."""
+    app = FastAPI()
+    instrument(app, response_header=True)
+    told = client(app).get("/").headers["traceparent"]
+    context = telemetry.span("GET").context
+    assert context is not None
+    assert told.split("-")[1:3] == [f"{context.trace_id:032x}", f"{context.span_id:016x}"]
+
+
+def test_without_being_asked_a_response_tells_nothing(app: FastAPI, telemetry: Telemetry) -> None:
+    """Clients learn nothing of the telemetry by default."""
+    assert "traceparent" not in client(app).get("/users/ann").headers
+
+
+def test_a_websocket_is_one_server_span(telemetry: Telemetry) -> None:
+    """From handshake to close, with its route's template, and no HTTP measurement."""
+    app = FastAPI()
+
+    @app.websocket("/chat/{room}")
+    async def chat(room: str, socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(room)
+        await socket.close()
+
+    instrument(app)
+    with client(app).websocket_connect("/chat/7") as socket:
+        assert socket.receive_text() == "7"
+    (span,) = telemetry.spans()
+    assert (span.name, span.kind) == ("WS /chat/{room}", SpanKind.SERVER)
+    assert span.attributes is not None
+    assert span.attributes["network.protocol.name"] == "websocket"
+    assert DURATION not in telemetry.metrics()
+
+
+def test_a_websocket_that_fails_is_an_error(telemetry: Telemetry) -> None:
+    """The exception is on the span and goes on."""
+    app = FastAPI()
+
+    @app.websocket("/chat")
+    async def chat(socket: WebSocket) -> None:
+        await socket.accept()
+        raise KeyError("lost")
+
+    def connect() -> None:
+        with client(app).websocket_connect("/chat"):
+            pass
+
+    instrument(app)
+    with pytest.raises(KeyError):
+        connect()
+    assert telemetry.span("WS /chat").status.status_code is StatusCode.ERROR
+
+
+def test_baggage_comes_in_with_the_trace(telemetry: Telemetry) -> None:
+    """W3C baggage, also over several headers, is there for the handler."""
+    app = FastAPI()
+    app.add_api_route("/", lambda: dict(baggage.get_all()))
+    instrument(app)
+    headers = [("baggage", "tenant=acme"), ("baggage", "plan=gold")]
+    assert client(app).get("/", headers=headers).json() == {"tenant": "acme", "plan": "gold"}
 
 
 def test_the_trace_goes_on_from_the_caller(app: FastAPI, telemetry: Telemetry) -> None:
