@@ -184,9 +184,9 @@ def _build(part: Part, folder: Path) -> None:
                 f"building {program}", *GO_BUILD, *tags, "-o", str(work / "bin" / program), package, cwd=source
             )
         (work / "bin").rename(folder)
-    except PartsError:
-        shutil.copyfile(work / "build.log", folder.with_name(f"{folder.name}.failed.log"))
-        raise
+    except PartsError as error:
+        kept = shutil.copyfile(work / "build.log", folder.with_name(f"{folder.name}.failed.log"))
+        raise PartsError(f"{error}\nThe whole log: {kept}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     _say(f"{part.title} {part.version}: ready after {time.monotonic() - started:.0f} s in {folder}")

@@ -27,7 +27,8 @@ if command -v uv >/dev/null 2>&1; then
     uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
     uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 else
-    if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    # An environment that uv made has no pip: it gets one rather than being thrown away.
+    if ! .venv/bin/python -m pip --version >/dev/null 2>&1 && ! .venv/bin/python -m ensurepip >/dev/null 2>&1; then
         rm -rf .venv
         if ! "$python" -m venv .venv >/dev/null 2>&1; then
             # Debian splits venv's pip off into a package of its own; the system's pip can serve a venv too.

@@ -15,10 +15,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 _SPANS = InMemorySpanExporter()
 # Delta: each look shows what came since the last, so tests do not see each other's counts.
-_READER = InMemoryMetricReader(
-    preferred_temporality=dict.fromkeys((Counter, Histogram), AggregationTemporality.DELTA)
-    | {UpDownCounter: AggregationTemporality.CUMULATIVE}
-)
+_TEMPORALITY: dict[type, AggregationTemporality] = {
+    Counter: AggregationTemporality.DELTA,
+    Histogram: AggregationTemporality.DELTA,
+    UpDownCounter: AggregationTemporality.CUMULATIVE,
+}
+_READER = InMemoryMetricReader(preferred_temporality=_TEMPORALITY)
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
@@ -79,8 +82,26 @@ class Sink:
         return found
 
 
+@dataclass(frozen=True)
+class Identity:
+    """A certificate for loopback, signed by itself, and its key."""
+
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> Identity:
+        """Has the openssl program make one."""
+        made = cls(folder / "sink.pem", folder / "sink.key")
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command += ["-days", "2", "-subj", "/CN=sink", "-addext", f"subjectAltName=IP:{LOOPBACK}"]
+        command += ["-keyout", str(made.key), "-out", str(made.certificate)]
+        subprocess.run(command, check=True, capture_output=True)
+        return made
+
+
 @contextmanager
-def http_sink(port: int = 0) -> Iterator[Sink]:
+def http_sink(port: int = 0, tls: Identity | None = None) -> Iterator[Sink]:
     """An OTLP/HTTP target."""
     sink = Sink()
 
@@ -102,6 +123,10 @@ def http_sink(port: int = 0) -> Iterator[Sink]:
 
     server = ThreadingHTTPServer((LOOPBACK, port), Handler)
     server.daemon_threads = True  # kept connections end with the test
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.certificate, tls.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     sink.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -114,7 +139,7 @@ def http_sink(port: int = 0) -> Iterator[Sink]:
 
 
 @contextmanager
-def grpc_sink(port: int = 0) -> Iterator[Sink]:
+def grpc_sink(port: int = 0, tls: Identity | None = None) -> Iterator[Sink]:
     """An OTLP/gRPC target with grpc's own limit of 4 MiB a message."""
     sink = Sink()
 
@@ -136,7 +161,12 @@ def grpc_sink(port: int = 0) -> Iterator[Sink]:
             for signal, service in _SERVICES.items()
         )
     )
-    sink.port = server.add_insecure_port(f"{LOOPBACK}:{port}")
+    where = f"{LOOPBACK}:{port}"
+    if tls:
+        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        sink.port = server.add_secure_port(where, grpc.ssl_server_credentials([pair]))
+    else:
+        sink.port = server.add_insecure_port(where)
     server.start()
     try:
         yield sink
