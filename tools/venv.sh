@@ -24,7 +24,7 @@ rm -f .venv/.ready
 echo "Setting up .venv with $("$python" --version) (once; later runs start at once) ..."
 if command -v uv >/dev/null 2>&1; then
     [ -x .venv/bin/python ] || uv venv --quiet --python "$python" .venv
-    uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+    uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock
     uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 else
     # An environment that uv made has no pip: it gets one rather than being thrown away.

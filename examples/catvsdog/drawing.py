@@ -87,7 +87,7 @@ def look(kind: str, seed: int) -> Look:
         radius=float(uniform(0.2, 0.29)),
         tilt=float(uniform(-22, 22)),
         light=(float(uniform(-0.35, 0.35)), float(uniform(-0.35, 0.35))),
-        blur=float(uniform(0, 1.1)),
+        blur=float(uniform(0, 1.2)),
         grain=float(uniform(0, 9)),
         seed=seed,
     )
@@ -103,7 +103,7 @@ def draw(look: Look) -> Image.Image:
     _head(pen, look)
     _eyes(pen, look)
     _muzzle(pen, look)
-    small = picture.resize((SIZE, SIZE), Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(look.blur))
+    small = picture.reduce(_SCALE).filter(ImageFilter.BoxBlur(look.blur))
     return _photograph(look, small)
 
 
@@ -226,8 +226,9 @@ def _background(look: Look, side: int) -> Image.Image:
             pen.line((x, 0, x + slope, side), fill=second, width=step)
     elif look.background == "blobs":
         for _ in range(int(rng.integers(4, 14))):
-            x, y, r = rng.uniform(0, side), rng.uniform(0, side), rng.uniform(0.04, 0.2) * side
-            pen.ellipse((x - r, y - r, x + r, y + r), fill=_any_colour(rng))
+            across, down, radius = rng.uniform(0, side), rng.uniform(0, side), rng.uniform(0.04, 0.2) * side
+            box = (across - radius, down - radius, across + radius, down + radius)
+            pen.ellipse(box, fill=_any_colour(rng))
     elif look.background == "noise":
         grain = rng.normal(0, 28, (side // 4, side // 4, 1))
         pixels = np.clip(np.asarray(first) + grain, 0, 255).astype(np.uint8)
@@ -238,10 +239,10 @@ def _background(look: Look, side: int) -> Image.Image:
 def _photograph(look: Look, picture: Image.Image) -> Image.Image:
     """Light from one side and the sensor's grain."""
     rng = np.random.default_rng([look.seed, 3])
-    down, across = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
-    light = 1 + look.light[0] * across + look.light[1] * down
-    pixels = np.asarray(picture, dtype=np.float64) * light[:, :, None]
-    pixels += rng.normal(0, 1, (SIZE, SIZE, 1)) * look.grain
+    ramp = np.linspace(-1, 1, SIZE, dtype=np.float32)
+    light = 1 + look.light[0] * ramp[None, :] + look.light[1] * ramp[:, None]
+    pixels = np.asarray(picture, dtype=np.float32) * light[:, :, None]
+    pixels += rng.standard_normal((SIZE, SIZE, 1), dtype=np.float32) * look.grain
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as _text
 
 def parse_text(body: str) -> list[Metric]:
     """The classic format; raises ValueError for what is not."""
-    return list(_text(body))  # type: ignore[no-untyped-call] # prometheus_client has no annotation there
+    return list(_text(body))
 
 
 def parse_openmetrics(body: str) -> list[Metric]:

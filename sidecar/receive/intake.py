@@ -1,0 +1,145 @@
+"""The one way in for both fronts: undo the compression, check and count, hand to the stages, keep the books.
+
+The stage that may refuse comes first, so that a request which is refused and sent again is counted by nobody twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sidecar.batch import Accepted, Batch, Refusal, Signal, Stage
+from sidecar.ledger import Dropped, Ledger, Refused
+from sidecar.receive.answer import Content
+from sidecar.receive.errors import UnfitError
+from sidecar.receive.inflate import inflate
+from sidecar.receive.wire import count_items
+
+# Below these sizes a hop to the worker thread costs more than the work; above, the work would hold up other requests.
+_INLINE_COMPRESSED = 32 << 10
+_INLINE_JSON = 16 << 10
+_RETRY_DRAINING_S = 5.0
+_NO_STAGE = "none"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a signal goes.
+
+    Attributes:
+        stages: the first may refuse the batch, the others see only what it took.
+        account: the ledger's account for what the first stage keeps here; empty when that stage keeps its own books.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An export request as it came in; `encoding` is the content-encoding, empty for none."""
+
+    signal: Signal
+    body: bytes
+    content: Content = Content.PROTOBUF
+    encoding: str = ""
+
+
+class Intake:
+    """Takes requests from the fronts, on the event loop's thread."""
+
+    def __init__(
+        self, routes: Mapping[Signal, Route], ledger: Ledger, max_body: int, now_ns: Callable[[], int]
+    ) -> None:
+        """`max_body`: largest body in bytes, before and after decompression; `now_ns`: the epoch's nanoseconds."""
+        self.ledger = ledger
+        self.max_body = max_body
+        self._routes = {signal: routes.get(signal, Route()) for signal in Signal}
+        self._now_ns = now_ns
+        self._draining = False
+        # One thread: a second large body waits instead of being decompressed beside the first.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="intake")
+        for signal, route in self._routes.items():
+            if route.account or not route.stages:
+                ledger.open(signal, route.account or _NO_STAGE)
+
+    def drain(self) -> None:
+        """From now on every request is refused as retryable."""
+        self._draining = True
+
+    def close(self) -> None:
+        """Ends the worker thread after its present work."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    async def receive(self, request: Request) -> Accepted | Refusal:
+        """Takes the request or says why not; never raises for what is in it."""
+        try:
+            if _is_heavy(request):
+                body, items = await asyncio.get_running_loop().run_in_executor(
+                    self._worker, _prepare, request, self.max_body
+                )
+            else:
+                body, items = _prepare(request, self.max_body)
+        except UnfitError as error:
+            return self.refuse(request.signal, Refusal(error.reason, f"{request.signal} request: {error}"))
+        if self._draining:
+            return self.refuse(request.signal, draining(), items)
+        return self._deliver(Batch(request.signal, body, items, self._now_ns()))
+
+    def refuse(self, signal: Signal, refusal: Refusal, items: int = 0) -> Refusal:
+        """Enters a refusal in the books; fronts use it for what they refuse themselves."""
+        self.ledger.refused(signal, refusal.reason, items)
+        return refusal
+
+    def _deliver(self, batch: Batch) -> Accepted | Refusal:
+        if not batch.items:
+            return Accepted()  # OTLP: an empty request is a success
+        route = self._routes[batch.signal]
+        outcome = self._offer(route.stages[0], batch) if route.stages else Accepted()
+        if isinstance(outcome, Refusal):
+            return self.refuse(batch.signal, outcome, batch.items)
+        self.ledger.received(batch.signal, batch.items)
+        if not route.stages:
+            self.ledger.dropped(batch.signal, _NO_STAGE, Dropped.NO_TARGET, batch.items)
+        elif route.account:
+            rejected = min(outcome.rejected, batch.items)
+            self.ledger.forwarded(batch.signal, route.account, batch.items - rejected)
+            self.ledger.dropped(batch.signal, route.account, Dropped.REJECTED, rejected)
+        for stage in route.stages[1:]:
+            # Such a stage only looks: what it can't use is not lost, and no reason to make the sender repeat itself.
+            self._offer(stage, batch)
+        return outcome
+
+    @staticmethod
+    def _offer(stage: Stage, batch: Batch) -> Accepted | Refusal:
+        try:
+            return stage.offer(batch)
+        except Exception:
+            logger.exception("%s failed on %d items of %s", type(stage).__name__, batch.items, batch.signal)
+            return Refusal(Refused.INTERNAL, f"{type(stage).__name__} failed; see the sidecar's log")
+
+
+def draining() -> Refusal:
+    """The refusal while shutting down."""
+    return Refusal(Refused.DRAINING, "the sidecar is shutting down", _RETRY_DRAINING_S)
+
+
+def _is_heavy(request: Request) -> bool:
+    size = len(request.body)
+    compressed = request.encoding not in {"", "identity"}
+    return (compressed and size > _INLINE_COMPRESSED) or (request.content is Content.JSON and size > _INLINE_JSON)
+
+
+def _prepare(request: Request, limit: int) -> tuple[bytes, int]:
+    """The request's body as plain protobuf and the items in it. Pure, so it may run in a thread."""
+    body = inflate(request.body, request.encoding, limit)
+    if request.content is Content.JSON:
+        from sidecar.receive.transcode import transcode
+
+        body = transcode(request.signal, body)
+    return body, count_items(request.signal, body)
