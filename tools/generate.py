@@ -1,4 +1,4 @@
-"""Writes what is derived from the registry, so that a name, unit or boundary has exactly one home.
+"""Writes what is derived from the registry and the contract, so that a name, unit or key has exactly one home.
 
 `python -m tools.generate` writes the files; `--check` says which of them differ and exits with 1.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from sidecar.contract import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = ROOT / "instrumentation" / "registry.yaml"
@@ -127,6 +129,7 @@ def generated() -> dict[Path, str]:
         ROOT / "instrumentation" / "semconv.py": constants,
         ROOT / "sidecar" / "semconv.py": constants,
         ROOT / "docs" / "metrics.md": markdown(groups),
+        ROOT / "docs" / "observability.schema.json": schema.text(),
     }
 
 
