@@ -10,7 +10,7 @@ help:
 	@echo "make demo      run the main job: example service, sidecar, real traffic, live page (DEMO_ARGS=\"--for 20s\")"
 	@echo "make test      format, lint, types, unit and integration tests (TEST_ARGS=\"-k bridge\")"
 	@echo "make check     format, lint and types alone"
-	@echo "make e2e       against the real Collector, Jaeger and Prometheus, built on first use (needs Go)"
+	@echo "make e2e       with the real Collector, Jaeger and Prometheus (needs Go), other FastAPIs and servers; made on first use"
 	@echo "make bench     cost per request beside the stock instrumentor, memory of the sidecar"
 	@echo "make generate  write the generated files from their one home"
 	@echo "make lock      resolve requirements.lock anew (needs uv)"
@@ -27,7 +27,7 @@ check: .venv/.ready
 	@$(PY) -m mypy
 
 test: check
-	$(PY) -m pytest -n 2 --dist loadgroup -m "not e2e" $(TEST_ARGS)
+	$(PY) -m pytest -n 2 --dist loadgroup -m "not e2e and not compat" $(TEST_ARGS)
 
 format: .venv/.ready
 	@$(PY) -m ruff format .
@@ -36,7 +36,8 @@ format: .venv/.ready
 # The parts first: pytest would hide what a build of minutes is doing.
 e2e: .venv/.ready
 	@$(PY) -m tools.parts
-	$(PY) -m pytest -m e2e $(E2E_ARGS)
+	@$(PY) -m tests.compat.environments
+	$(PY) -m pytest -m "e2e or compat" $(E2E_ARGS)
 
 bench: .venv/.ready
 	@$(PY) -m benchmarks

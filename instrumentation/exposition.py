@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import multiprocessing
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from opentelemetry.sdk.metrics.export import ExponentialHistogram, MetricsData
 
-from instrumentation.guard import logger
+from instrumentation.guard import guard, logger
 from instrumentation.reader import IntervalReader
+from instrumentation.siblings import several_processes
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -123,22 +123,16 @@ class ExpositionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one ASGI scope."""
         asked = scope["type"] == "http" and scope["path"] == self._path and scope["method"] in ("GET", "HEAD")
-        if asked and not self._own(scope):
+        if asked and not self._is_own(scope):
             await self._exposition.answer(scope, send)
         else:
             await self.app(scope, receive, send)
 
-
-def several_processes(environ: Mapping[str, str], argv: Sequence[str]) -> bool:
-    """Whether this process is one worker of several, as far as it can know.
-
-    A spawned child has its parent's command line; `--reload` also spawns, but one child alone.
-    """
-    if environ.get("WEB_CONCURRENCY", "1").strip() not in ("", "1"):
+    def _is_own(self, scope: Scope) -> bool:
+        with guard:
+            return self._own(scope)
+        # A route of the service's own class may refuse to be asked here, before the middleware it counts on.
         return True
-    if "gunicorn" in sys.modules and environ.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
-        return not any(one in " ".join(argv) for one in ("-w 1", "--workers 1", "--workers=1", "-w1"))
-    return multiprocessing.parent_process() is not None and "--reload" not in argv
 
 
 def _sentence(text: str) -> Answer:

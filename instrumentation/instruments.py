@@ -91,6 +91,8 @@ class ModelInstruments:
     batch_confidence: Histogram
     load: Histogram
     feedback: Counter
+    feedback_delay: Histogram
+    first_chunk: Histogram
 
 
 def model_instruments(meter: Meter, buckets: Buckets) -> ModelInstruments:
@@ -106,4 +108,6 @@ def model_instruments(meter: Meter, buckets: Buckets) -> ModelInstruments:
         batch_confidence=histogram(meter, semconv.ML_BATCH_CONFIDENCE, buckets),
         load=histogram(meter, semconv.ML_MODEL_LOAD_DURATION, buckets),
         feedback=counter(meter, semconv.ML_FEEDBACK),
+        feedback_delay=histogram(meter, semconv.ML_FEEDBACK_DELAY, buckets),
+        first_chunk=histogram(meter, semconv.ML_PREDICTION_TIME_TO_FIRST_CHUNK, buckets),
     )

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-import time
 import uuid
-from collections.abc import Iterable
-from contextvars import Token
+from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
+from weakref import ReferenceType, ref
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanContext, SpanKind
 
-from instrumentation import semconv
+from instrumentation import limits, semconv
+from instrumentation.clock import clock
 from instrumentation.guard import guard
 from instrumentation.http import error_type
+from instrumentation.keep import request_keep
+from instrumentation.measured import Call, Stage, abandoned, in_call, settle_abandoned
+from instrumentation.streaming import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from instrumentation.model import Model
+
+T = TypeVar("T")
+
+# https://opentelemetry.io/docs/specs/semconv/feature-flags/feature-flags-events/
+FLAG_EVENT: Final = "feature_flag.evaluation"
 
 
 class Result(NamedTuple):
@@ -37,63 +45,8 @@ class Result(NamedTuple):
     attribute: str | None = None
 
 
-class _Measured:
-    """A span that is current while its block runs; telemetry's own failures stay out of the block."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._token: Token[Context] | None = None
-        self._context: Context | None = None
-        self.span: Span = trace.INVALID_SPAN
-        self._begun = 0.0
-
-    def _open(self, name: str, attributes: dict[str, str]) -> None:
-        self._begun = time.perf_counter()
-        with guard:
-            self.span = self._model.tracer.start_span(name, attributes=attributes)
-            self._context = trace.set_span_in_context(self.span)
-            self._token = otel_context.attach(self._context)
-
-    def _close(self, error: BaseException | None) -> float:
-        """Ends the span and returns the seconds it took."""
-        took = time.perf_counter() - self._begun
-        with guard:
-            if error is not None:
-                self.span.set_attribute(semconv.ERROR_TYPE, error_type(error))
-                self.span.set_status(Status(StatusCode.ERROR, str(error)))
-            self.span.end()
-            if self._token is not None:
-                otel_context.detach(self._token)
-        return took
-
-
-class Stage(_Measured):
-    """A stage of a prediction: `with p.preprocess(): ...`."""
-
-    def __init__(self, prediction: Prediction, name: str) -> None:
-        super().__init__(prediction.model)
-        self._prediction = prediction
-        self._name = name
-
-    def __enter__(self) -> Self:
-        """Opens the stage's span."""
-        self._open(self._name, {semconv.ML_STAGE: self._name})
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        """Records `ml.stage.duration`; an exception is noted with this stage and goes on."""
-        if error is not None:
-            self._prediction.failed_in(self._name, error)
-            with guard:
-                self.span.record_exception(error)
-        took = self._close(error)
-        with guard:
-            attributes = {**self._model.attributes, semconv.ML_STAGE: self._name}
-            self._model.instruments.stage.record(took, attributes, self._context)
-
-
-class Prediction(_Measured):
-    """A prediction in progress.
+class Prediction(Call):
+    """A prediction in progress, in `with` or `async with`.
 
     ```python
     with model.predict() as p:
@@ -106,35 +59,47 @@ class Prediction(_Measured):
     goes on unchanged. A block that ends without a result counts as one prediction without a class.
     """
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
-        self.model = model
+    # What few predictions use costs the others nothing: it is the class's until it is set.
+    _batch = False
+    _own_span = True
+    _handed_out = False
+    _chunks = 0
+    _cut = 0
+    _events = 0
+    _names: frozenset[str] = frozenset()
+    _stream: ReferenceType[Stream[Any] | AsyncStream[Any]] | None = None
+    _wait: Stage | None = None
+
+    def __init__(self, model: Model, role: str | None) -> None:
+        super().__init__(model, model.attributes_of(role))
+        self._role = role
         self._results: list[Result] = []
-        self._batch = False
-        self._failed: tuple[str, BaseException] | None = None
         self._id = ""
-        self._own_span = True
 
     @property
     def id(self) -> str:
         """Names this prediction for later feedback: its trace id and span id, so that it also finds the trace."""
         return self._id
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
         """Counts the prediction as in flight and finds it a span.
 
         The first prediction of a request is what the request is for: it is told on the server span, whose children its
-        stages are. Any other has a span of its own.
+        stages are. Any other has a span of its own, and so has a shadow, for which no request came.
         """
-        current = trace.get_current_span()
+        if abandoned:
+            settle_abandoned()
+        parent = in_call(self, otel_context.get_current())
+        current = trace.get_current_span(parent)
         with guard:
-            self._own_span = not _free_server_span(current)
+            self._own_span = self._role == semconv.ML_MODEL_ROLE_SHADOW or not _free_server_span(current)
         if self._own_span:
-            self._open(f"predict {self.model.name}", self.model.attributes)
+            self._start(f"predict {self.model.name}", parent, self.attributes)
         else:
-            self._begun = time.perf_counter()
-            self.span, self._context = current, otel_context.get_current()
-            current.set_attributes(self.model.attributes)
+            self._wall_ns, self._begun_ns = clock.wall_ns(), clock.monotonic_ns()
+            self.span, self.context = current, parent
+            with guard:
+                current.set_attributes(self.attributes)
         context = self.span.get_span_context()
         if context.is_valid:
             self._id = f"{trace.format_trace_id(context.trace_id)}-{trace.format_span_id(context.span_id)}"
@@ -142,39 +107,21 @@ class Prediction(_Measured):
             self._id = uuid.uuid4().hex
         with guard:
             self.span.set_attribute(semconv.ML_PREDICTION_ID, self._id)
-            self.model.instruments.active.add(1, self.model.attributes)
-        return self
+            self.model.instruments.active.add(1, self.attributes)
+            if self._role is not None:
+                evaluated = {
+                    semconv.FEATURE_FLAG_KEY: self.model.name,
+                    semconv.FEATURE_FLAG_RESULT_VARIANT: self._role,
+                }
+                self.span.add_event(FLAG_EVENT, evaluated)
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        """Ends the span and records the metrics."""
-        outcome = semconv.ML_PREDICTION_OUTCOME_SUCCESS if error is None else semconv.ML_PREDICTION_OUTCOME_ERROR
-        with guard:
-            self.model.instruments.active.add(-1, self.model.attributes)
-            self.span.set_attribute(semconv.ML_PREDICTION_OUTCOME, outcome)
-            if error is None:
-                self._describe()
-            elif self._failed is None or self._failed[1] is not error:
-                self.span.record_exception(error)
-        # A server span is its owner's to end, and whether the request failed is the response's to say.
-        took = self._close(error) if self._own_span else time.perf_counter() - self._begun
-        with guard:
-            self._record(outcome, error, took)
-
-    def preprocess(self) -> Stage:
-        """From the request's bytes to the model's input."""
-        return Stage(self, semconv.ML_STAGE_PREPROCESS)
-
-    def inference(self) -> Stage:
-        """The model itself."""
-        return Stage(self, semconv.ML_STAGE_INFERENCE)
-
-    def postprocess(self) -> Stage:
-        """From the model's output to the answer."""
-        return Stage(self, semconv.ML_STAGE_POSTPROCESS)
-
-    def stage(self, name: str) -> Stage:
-        """A stage of another name; few names, they are labels."""
-        return Stage(self, name)
+        """Ends the prediction, unless a stream was handed out that goes on: then that one's end is its end."""
+        self._leave()
+        if error is None and self._stream is not None and self._stream() is not None:
+            self._handed_out = True
+        else:
+            self.finish(error)
 
     def result(
         self, predicted: str | None = None, *, confidence: float | None = None, attribute: str | None = None
@@ -183,12 +130,18 @@ class Prediction(_Measured):
 
         Args:
             predicted: the class; low cardinality, it is a label. None for a regression.
-            confidence: 0 to 1. Another value is left out, counted and logged.
+            confidence: 0 to 1. Another value is left out, counted and logged. One below the model's `low_confidence`
+                marks the trace to be kept.
             attribute: which output.
         """
         # A class may come as numpy's integer or string: a label is text.
         predicted = None if predicted is None else str(predicted)
-        self._results.append(Result(predicted, _checked(confidence), attribute))
+        confidence = _checked(confidence)
+        self._results.append(Result(predicted, confidence, attribute))
+        low = self.model.low_confidence
+        if low is not None and confidence is not None and confidence < low:
+            with guard:
+                request_keep(self.context).keep(semconv.OTEL_SIDECAR_KEEP_REASON_LOW_CONFIDENCE)
 
     def results(self, batch: Iterable[Result | tuple[str | None, float | None] | str]) -> None:
         """Says what was predicted for each item of a batch: classes, `(class, confidence)` pairs or `Result`s."""
@@ -197,30 +150,147 @@ class Prediction(_Measured):
             result = Result(item) if isinstance(item, str) else Result(*item)
             self.result(result.predicted, confidence=result.confidence, attribute=result.attribute)
 
-    def failed_in(self, stage: str, error: BaseException) -> None:
-        """Notes the innermost stage an exception was raised in."""
-        if self._failed is None or self._failed[1] is not error:
-            self._failed = (stage, error)
+    @overload
+    def stream(self, chunks: AsyncIterable[T]) -> AsyncStream[T]: ...
+    @overload
+    def stream(self, chunks: Iterable[T]) -> Stream[T]: ...
+    def stream(self, chunks: AsyncIterable[T] | Iterable[T]) -> AsyncStream[T] | Stream[T]:
+        """Passes a streamed result on, chunk by chunk, for a loop or a `StreamingResponse`.
 
-    def _describe(self) -> None:
-        """What the span says of the results."""
-        if self._batch:
-            self.span.set_attribute(semconv.ML_PREDICTION_COUNT, len(self._results))
+        The prediction stays open until the last chunk when the stream is handed out of its block, or when there is no
+        block: `StreamingResponse(model.predict().stream(chunks))`. What makes the chunks runs in the prediction's
+        context, in whichever thread or task they are asked for. Who stops asking cancels: that is nobody's error.
+        """
+        if not self._begun_ns:
+            self.hand_out()
+        stream = AsyncStream(self, chunks) if isinstance(chunks, AsyncIterable) else Stream(self, chunks)
+        # Weakly: a stream that nobody holds any more has ended, and must not wait for the garbage collector.
+        self._stream = ref(stream)
+        return stream
+
+    def hand_out(self) -> None:
+        """Begins a prediction that ends with its stream."""
+        self.begin()
+        self._handed_out = True
+
+    def chunk(self) -> None:
+        """Counts a chunk of a streamed result that does not go through `stream`; the first one is timed."""
+        self._chunks += 1
+        self._last_chunk_ns = clock.monotonic_ns()
+        if self._chunks == 1:
+            with guard:
+                after_s = (self._last_chunk_ns - self._begun_ns) / 1e9
+                self.model.instruments.first_chunk.record(after_s, self.attributes, self.context)
+
+    def stream_ended(self, error: BaseException | None) -> None:
+        """The stream is over: a handed out prediction with it; otherwise the block goes on."""
+        self._stream = None
+        if self._handed_out:
+            self.finish(error)
+
+    def enqueue(self) -> None:
+        """Begins the wait for a batch (stage `queue`); `Model.batch` ends it, in whichever thread that runs."""
+        self._wait = self.queued()
+        self._wait.begin()
+
+    def dequeue(self, batch: SpanContext) -> None:
+        """Ends the wait: the prediction is part of a batch, whose span it is linked to."""
+        if self._wait is not None:
+            self._wait.finish(None)
+            self._wait = None
+        if batch.is_valid and self.span.is_recording():
+            self.span.add_link(batch)
+
+    def set(self, **attributes: Any) -> None:
+        """Hangs attributes on the span, on no metric: features, variants, explanations.
+
+        At most 32 names of 64 characters, texts of 256, lists of 32; what is cut is marked (`ml.prediction.cut`).
+        """
+        with guard:
+            room = limits.MAX_ATTRIBUTES - len(self._names)
+            kept = self._limited(attributes, self._names, room)
+            self._names |= kept.keys()
+            if self.span.is_recording():
+                self.span.set_attributes(kept)
+
+    def event(self, name: str, **attributes: Any) -> None:
+        """Notes a moment on the span, with attributes within the limits of `set`; at most 32 events."""
+        with guard:
+            if self._events >= limits.MAX_EVENTS:
+                self._cut += 1
+                return
+            self._events += 1
+            if self.span.is_recording():
+                self.span.add_event(limits.cut_text(name, limits.MAX_KEY), self._limited(attributes))
+
+    def input(self, value: Any = None, **fields: Any) -> None:
+        """Records the input on the span, only if the model was told `record_inputs`, and by its rules."""
+        rules = self.model.record_inputs
+        if rules is None:
+            return
+        with guard:
+            if self.span.is_recording():
+                self.span.set_attribute(semconv.ML_PREDICTION_INPUT, rules.text(fields if value is None else value))
+
+    def _limited(self, attributes: Mapping[str, Any], *bounds: Any) -> dict[str, Any]:
+        kept, cut = limits.limited(attributes, *bounds)
+        self._cut += cut
+        return kept
+
+    def _finish(self, error: BaseException | None, ended_ns: int) -> None:
+        # A server that sees its client leave cancels the response; before its first chunk it may as well be a timeout.
+        left = isinstance(error, GeneratorExit) or (self._chunks > 0 and isinstance(error, asyncio.CancelledError))
+        failure = None if left else error
+        outcome = (
+            semconv.ML_PREDICTION_OUTCOME_CANCELLED
+            if left
+            else semconv.ML_PREDICTION_OUTCOME_SUCCESS
+            if failure is None
+            else semconv.ML_PREDICTION_OUTCOME_ERROR
+        )
+        with guard:
+            self.model.instruments.active.add(-1, self.attributes)
+            if self._wait is not None:
+                self._wait.finish(None)
+                self._wait = None
+            if self.span.is_recording():
+                self._describe(outcome, failure)
+        # A server span is its owner's to end, and whether the request failed is the response's to say.
+        took = self._end_span(failure, ended_ns) if self._own_span else (ended_ns - self._begun_ns) / 1e9
+        with guard:
+            self._record(outcome, failure, took)
+        self.forget()
+
+    def _describe(self, outcome: str, failure: BaseException | None) -> None:
+        """What the span says of the prediction when it has ended."""
+        span = self.span
+        told: dict[str, str | int | float] = {semconv.ML_PREDICTION_OUTCOME: outcome}
+        if failure is not None:
+            request_keep(self.context).keep(semconv.OTEL_SIDECAR_KEEP_REASON_FAILED_PREDICTION)
+            if self._failed is None or self._failed[1] is not failure:
+                span.record_exception(failure)
+        elif self._batch:
+            told[semconv.ML_PREDICTION_COUNT] = len(self._results)
         elif len(self._results) == 1:
             only = self._results[0]
             if only.predicted is not None:
-                self.span.set_attribute(semconv.ML_PREDICTION_CLASS, only.predicted)
+                told[semconv.ML_PREDICTION_CLASS] = only.predicted
             if only.confidence is not None:
-                self.span.set_attribute(semconv.ML_PREDICTION_SCORE, only.confidence)
+                told[semconv.ML_PREDICTION_SCORE] = only.confidence
+        if self._chunks:
+            told[semconv.ML_PREDICTION_CHUNKS] = self._chunks
+        if self._cut:
+            told[semconv.ML_PREDICTION_CUT] = self._cut
+        span.set_attributes(told)
 
-    def _record(self, outcome: str, error: BaseException | None, took: float) -> None:
-        instruments, attributes, context = self.model.instruments, self.model.attributes, self._context
+    def _record(self, outcome: str, failure: BaseException | None, took: float) -> None:
+        instruments, attributes, context = self.model.instruments, self.attributes, self.context
         ended = {**attributes, semconv.ML_PREDICTION_OUTCOME: outcome}
         instruments.duration.record(took, ended, context)
-        if error is not None:
-            stage = self._failed[0] if self._failed and self._failed[1] is error else semconv.ML_STAGE_PREDICT
-            failure = {semconv.ML_STAGE: stage, semconv.ERROR_TYPE: error_type(error)}
-            instruments.errors.add(1, {**attributes, **failure}, context)
+        if outcome != semconv.ML_PREDICTION_OUTCOME_SUCCESS:
+            if failure is not None:
+                where = {semconv.ML_STAGE: self._stage_of(failure), semconv.ERROR_TYPE: error_type(failure)}
+                instruments.errors.add(1, {**attributes, **where}, context)
             instruments.predictions.add(1, ended, context)
             return
         results = self._results if self._batch or self._results else [Result()]
@@ -229,16 +299,18 @@ class Prediction(_Measured):
             instruments.predictions.add(1, {**ended, **described}, context)
             if result.confidence is not None:
                 instruments.confidence.record(result.confidence, {**attributes, **described}, context)
-            self.model.remember(f"{self._id}-{index}" if self._batch else self._id, result.predicted)
+            self.model.remember(f"{self._id}-{index}" if self._batch else self._id, result.predicted, attributes)
         if self._batch:
-            self._record_batch(context)
+            record_batch(self, results)
 
-    def _record_batch(self, context: Context | None) -> None:
-        instruments, attributes = self.model.instruments, self.model.attributes
-        instruments.batch_size.record(len(self._results), attributes, context)
-        confidences = [result.confidence for result in self._results if result.confidence is not None]
-        if confidences:
-            instruments.batch_confidence.record(sum(confidences) / len(confidences), attributes, context)
+
+def record_batch(call: Call, results: list[Result]) -> None:
+    """The size of a batch and the mean of its confidences."""
+    instruments, attributes, context = call.model.instruments, call.attributes, call.context
+    instruments.batch_size.record(len(results), attributes, context)
+    confidences = [result.confidence for result in results if result.confidence is not None]
+    if confidences:
+        instruments.batch_confidence.record(sum(confidences) / len(confidences), attributes, context)
 
 
 def _free_server_span(span: Span) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry import context as otel_context
@@ -14,9 +13,12 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from instrumentation import semconv
+from instrumentation.clock import clock
 from instrumentation.guard import guard
+from instrumentation.headers import HeaderCapture
 from instrumentation.http import HEADER_GETTER, error_type, method_of, span_method, start_attributes
 from instrumentation.instruments import HttpInstruments
+from instrumentation.keep import KeepRules, KeepState, begin_keep
 from instrumentation.routes import http_route
 
 Scope = MutableMapping[str, Any]
@@ -43,6 +45,8 @@ class Owner:
         stock_inside: the stock instrumentor's middleware is in the application's own stack: spans are its own.
         stock_metrics: where the stock instrumentor is, it writes the stable HTTP metrics: ours would be a second set.
         response_header: whether responses carry `traceparent`.
+        headers: which headers the server spans carry; None: none.
+        keep: when a trace is kept that nobody marked.
     """
 
     routes: Callable[[], Iterable[Any]]
@@ -51,6 +55,8 @@ class Owner:
     stock_inside: bool = False
     stock_metrics: bool = False
     response_header: bool = False
+    headers: HeaderCapture | None = None
+    keep: KeepRules = field(default_factory=KeepRules)
 
 
 class Request:
@@ -61,9 +67,9 @@ class Request:
     """
 
     __slots__ = (
-        "_active_attributes", "_begun_ns", "_disconnected", "_finished", "_first_byte_ns", "_instruments", "_method",
-        "_owner", "_receive", "_scope", "_send", "_took_ns", "attributes", "context", "received", "sent", "span",
-        "started_ns", "status",
+        "_active", "_active_attributes", "_begun_ns", "_disconnected", "_finished", "_first_byte_ns", "_instruments",
+        "_keep", "_method", "_owner", "_receive", "_scope", "_send", "_took_ns", "_trailers", "attributes", "context",
+        "received", "sent", "span", "started_ns", "status",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +78,7 @@ class Request:
         self._method = method_of(scope)
         self.status: int | None = None
         self.received = self.sent = 0
-        self._finished = self._disconnected = False
+        self._finished = self._disconnected = self._trailers = False
         self._first_byte_ns: int | None = None
         self._took_ns: int | None = None
         attributes = start_attributes(scope)
@@ -82,20 +88,26 @@ class Request:
             semconv.URL_SCHEME: attributes[semconv.URL_SCHEME],
         }
         self.attributes: dict[str, str | int] = dict(self._active_attributes)
-        self.started_ns = time.time_ns()
-        self._begun_ns = time.perf_counter_ns()
+        self.started_ns = clock.wall_ns()
+        self._begun_ns = clock.monotonic_ns()
         context = otel_context.get_current()
         # The stock instrumentor may also have been put around us later: that shows here alone.
         stock = owner.stock_inside or _in_server_span(context)
         self._instruments = None if stock and owner.stock_metrics else owner.instruments
         self.span: Span = trace.INVALID_SPAN
-        self.context: Context = context
         if not stock:
-            self.span, self.context = server_span(
+            self.span, context = server_span(
                 owner, scope, span_method(self._method), attributes, started_ns=self.started_ns, context=context
             )
-        if self._instruments:
-            self._instruments.active.add(1, self._active_attributes)
+        # Where another's server span is yet to come, inside of us, there is nothing that could carry the mark.
+        self._keep: KeepState | None = None
+        if not owner.stock_inside:
+            self._keep, context = begin_keep(trace.get_current_span(context), context, owner.keep)
+        self.context: Context = context
+        # Under its old names as well the stock instrumentor counts what is in flight by this metric's name.
+        self._active = None if stock else owner.instruments.active
+        if self._active:
+            self._active.add(1, self._active_attributes)
 
     async def receive(self) -> Message:
         """Passes a message in and counts its bytes."""
@@ -111,6 +123,10 @@ class Request:
         kind = message["type"]
         if kind == "http.response.start":
             self.status = message["status"]
+            self._trailers = message.get("trailers", False)
+            if self._owner.headers and self.span.is_recording():
+                with guard:
+                    self.span.set_attributes(self._owner.headers.of_response(message.get("headers", ())))
             if self._owner.response_header:
                 with guard:
                     self._tell_trace(message)
@@ -118,10 +134,13 @@ class Request:
         if kind == "http.response.body":
             self.sent += len(message.get("body", b""))
             if not message.get("more_body", False):
-                self._answered()
+                if not self._trailers:
+                    self._answered()
             elif self._first_byte_ns is None and message.get("body"):
-                self._first_byte_ns = time.perf_counter_ns() - self._begun_ns
-        elif kind == "http.response.pathsend":
+                self._first_byte_ns = clock.monotonic_ns() - self._begun_ns
+        elif kind == "http.response.pathsend" or (
+            kind == "http.response.trailers" and not message.get("more_trailers", False)
+        ):
             self._answered()
 
     def _tell_trace(self, message: Message) -> None:
@@ -133,7 +152,7 @@ class Request:
     def _answered(self) -> None:
         """The client has everything. What runs on is a background task."""
         if self._took_ns is None:
-            self._took_ns = time.perf_counter_ns() - self._begun_ns
+            self._took_ns = clock.monotonic_ns() - self._begun_ns
             # Behind a 5xx an exception may be on its way up: it belongs on the span.
             if self.status is not None and self.status < 500:
                 self._finish(None)
@@ -150,13 +169,14 @@ class Request:
         """Ends the span and records the metrics, once."""
         self._finished = True
         if self._took_ns is None:
-            self._took_ns = time.perf_counter_ns() - self._begun_ns
+            self._took_ns = clock.monotonic_ns() - self._begun_ns
         else:
             self._disconnected = False
         with guard:
-            if self._instruments:
-                self._instruments.active.add(-1, self._active_attributes)
+            if self._active:
+                self._active.add(-1, self._active_attributes)
             self._describe(error)
+            self._decide_keep()
             if self.span.is_recording():
                 self._end_span(error)
             self.span.end(self.started_ns + self._took_ns)
@@ -180,12 +200,27 @@ class Request:
         elif self.status is not None and self.status >= 500:
             attributes[semconv.ERROR_TYPE] = str(self.status)
 
+    def _decide_keep(self) -> None:
+        """The last word on whether this trace is kept, before the span ends and the metrics take their exemplars."""
+        keep, attributes = self._keep, self.attributes
+        if keep is None or self._disconnected:
+            return
+        if semconv.ERROR_TYPE in attributes:
+            keep.keep(semconv.OTEL_SIDECAR_KEEP_REASON_ERROR)
+        elif (self._took_ns or 0) >= self._owner.keep.slow_after_s(attributes.get(semconv.HTTP_ROUTE)) * 1e9:
+            keep.keep(semconv.OTEL_SIDECAR_KEEP_REASON_SLOW)
+
     def _end_span(self, error: BaseException | None) -> None:
         span, attributes = self.span, self.attributes
-        if route := attributes.get(semconv.HTTP_ROUTE):
-            span.update_name(f"{span_method(self._method)} {route}")
+        method = span_method(self._method)
+        # A service that has named the span itself keeps its name.
+        if (route := attributes.get(semconv.HTTP_ROUTE)) and getattr(span, "name", method) == method:
+            span.update_name(f"{method} {route}")
         sizes = {semconv.HTTP_REQUEST_BODY_SIZE: self.received, semconv.HTTP_RESPONSE_BODY_SIZE: self.sent}
         span.set_attributes({**attributes, **sizes})
+        if self._keep and self._keep.kept:
+            # Said again: an SDK that limits the number of attributes drops the oldest ones.
+            span.set_attribute(semconv.OTEL_SIDECAR_KEEP, True)
         if self._disconnected:
             return
         if error is not None:
@@ -204,7 +239,7 @@ class Request:
 
     def _background(self, error: BaseException | None) -> None:
         """Background tasks: their own span in the request's trace, linked to its server span, and their own metric."""
-        ran_ns = time.perf_counter_ns() - self._begun_ns - (self._took_ns or 0)
+        ran_ns = clock.monotonic_ns() - self._begun_ns - (self._took_ns or 0)
         if ran_ns < _UNWINDING_NS and error is None:
             return
         attributes = {key: value for key, value in self.attributes.items() if key != semconv.HTTP_RESPONSE_STATUS_CODE}
@@ -219,6 +254,8 @@ class Request:
             if error is not None:
                 span.record_exception(error)
                 span.set_status(Status(StatusCode.ERROR, str(error)))
+                # The server span has ended; a mark anywhere in the trace keeps it.
+                KeepState(span).keep(semconv.OTEL_SIDECAR_KEEP_REASON_ERROR)
             span.end(begun + ran_ns)
         if self._instruments:
             self._instruments.background.record(ran_ns / 1e9, attributes, self.context)
@@ -234,12 +271,17 @@ async def websocket(
         return
     attributes = start_attributes(scope)
     attributes[semconv.NETWORK_PROTOCOL_NAME] = "websocket"
-    span, context = server_span(owner, scope, "WS", attributes, started_ns=time.time_ns(), context=context)
+    span: Span = trace.INVALID_SPAN
+    keep = KeepState(span)
+    with guard:
+        span, context = server_span(owner, scope, "WS", attributes, started_ns=clock.wall_ns(), context=context)
+        keep, context = begin_keep(span, context, owner.keep)
     token = otel_context.attach(context)
     try:
         await app(scope, receive, send)
     except BaseException as error:
         with guard:
+            keep.keep(semconv.OTEL_SIDECAR_KEEP_REASON_ERROR)
             span.record_exception(error)
             span.set_attribute(semconv.ERROR_TYPE, error_type(error))
             span.set_status(Status(StatusCode.ERROR, str(error)))
@@ -261,10 +303,19 @@ def server_span(
     span = owner.tracer.start_span(
         name, context=parent, kind=SpanKind.SERVER, attributes=attributes, start_time=started_ns
     )
+    if owner.headers and span.is_recording():
+        span.set_attributes(owner.headers.of_request(scope.get("headers", ())))
     return span, trace.set_span_in_context(span, parent)
 
 
 def _in_server_span(context: Context) -> bool:
-    """Whether another instrumentation of this process has a server span open around us."""
+    """Whether another instrumentation of this process has a server span open around us.
+
+    One that is not sampled does not tell its kind; what else could be open around a whole application is a caller in
+    the same process, and there the two are one trace that is not sampled.
+    """
     span = trace.get_current_span(context)
-    return span.is_recording() and getattr(span, "kind", None) is SpanKind.SERVER
+    if span.is_recording():
+        return getattr(span, "kind", None) is SpanKind.SERVER
+    told = span.get_span_context()
+    return told.is_valid and not told.is_remote

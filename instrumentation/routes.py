@@ -73,6 +73,9 @@ def _ofmatched(route: Any, asked: Scope, child: Scope, prefix: str) -> str | Non
         # StaticFiles and other applications without routes have nothing more to say.
         return matched(inner or (), {**asked, **child}, mounted) or f"{mounted}/{{path}}"
     own = _included(route, asked) or _selected({**asked, **child}) or _template(route)
+    if own is None and inner:
+        # A Host: it has routes, and no path of its own.
+        return matched(inner, {**asked, **child}, prefix)
     return None if own is None else prefix + own
 
 

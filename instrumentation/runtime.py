@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing.util
 import os
 import threading
 import time
@@ -15,14 +16,21 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 
 from instrumentation.exporters import metric_exporter, span_exporter
 from instrumentation.guard import guard
+from instrumentation.instruments import SCOPE, package_version
+from instrumentation.keep import KeptExemplars
+from instrumentation.logs.correlation import correlate
+from instrumentation.logs.pipeline import start_logs
 from instrumentation.meters import ForkSafeMeterProvider
+from instrumentation.process.telemetry import ProcessTelemetry
 from instrumentation.reader import IntervalReader
 from instrumentation.resource import build_resource
+from instrumentation.sdk_settings import read_sdk_settings
 from instrumentation.settings import Settings
 
 logger = logging.getLogger("instrumentation")
@@ -56,9 +64,27 @@ class Runtime:
         self._resource: tuple[int, Resource] | None = None
         self.readers: list[IntervalReader] = []
         self._exporters: list[Any] = []
+        self._sdk = read_sdk_settings(environ)
+        for problem in self._sdk.problems:
+            logger.warning(problem)
         self._closed = threading.Event()
         self.providers = self._make_providers()
+        self.logs = start_logs(settings.logs, environ, self.resource)
+        if self.logs:
+            self._exporters.extend(self.logs.exporters)
+        if settings.log_correlation:
+            correlate(str(self.resource().attributes.get("service.name", "")))
+        self.process: ProcessTelemetry | None = None
+        if settings.runtime:
+            with guard:
+                meter = self.providers.meter.get_meter(SCOPE, package_version())
+                self.process = ProcessTelemetry(meter, settings.buckets, settings.loop_blocked_s)
         atexit.register(self.shutdown)
+        # Children of multiprocessing (a server's workers, a process pool's) end without atexit, and forget what their
+        # parent has registered: each registers for itself, when it begins or, where we begin later, now.
+        multiprocessing.util.register_after_fork(self, Runtime._end_with_child)
+        if multiprocessing.parent_process() is not None:
+            self._end_with_child()
 
     def resource(self) -> Resource:
         """The resource of this very process: made anew after a fork."""
@@ -70,10 +96,25 @@ class Runtime:
             self._resource = (os.getpid(), made)
         return self._resource[1]
 
-    def ensure_started(self) -> None:
-        """In a forked child: starts the child's metrics now rather than at the first measurement."""
+    def _end_with_child(self) -> None:
+        multiprocessing.util.Finalize(None, self.shutdown, exitpriority=0)
+
+    def application_built(self) -> None:
+        """The service has been imported and its logging set up: log records are taken from here on."""
+        if self.logs:
+            self.logs.attach()
+
+    def loop_started(self) -> None:
+        """An application begins in the running event loop; in a forked child its metrics start here at the latest."""
         if isinstance(self.providers.meter, ForkSafeMeterProvider):
             self.providers.meter.restart_if_forked()
+        if self.process:
+            self.process.loop_started()
+
+    def loop_stopped(self) -> None:
+        """It has ended."""
+        if self.process:
+            self.process.loop_stopped()
 
     def flush(self, timeout_s: float | None = None) -> None:
         """Exports what there is, waiting at most `timeout_s` seconds (default: the settings' shutdown timeout)."""
@@ -114,6 +155,9 @@ class Runtime:
         if self.providers.own_traces and isinstance(self.providers.tracer, SdkTracerProvider):
             with guard:
                 self.providers.tracer.force_flush(int(_left_ms(deadline)))
+        if self.logs:
+            with guard:
+                self.logs.flush(_left_ms(deadline))
 
     def _shutdown(self, deadline: float) -> None:
         for exporter in self._exporters:
@@ -125,6 +169,9 @@ class Runtime:
         if self.providers.own_traces and isinstance(self.providers.tracer, SdkTracerProvider):
             with guard:
                 self.providers.tracer.shutdown()
+        if self.logs:
+            with guard:
+                self.logs.shutdown()
 
     def _make_providers(self) -> Providers:
         tracer, meter = trace.get_tracer_provider(), metrics.get_meter_provider()
@@ -147,7 +194,11 @@ class Runtime:
             elif exporter := metric_exporter(self._environ, self.resource):
                 exporters.append(exporter)
         readers = [IntervalReader(exporter, self.settings.export_interval_s) for exporter in exporters]
-        provider = SdkMeterProvider(metric_readers=readers, resource=self.resource(), shutdown_on_exit=False)
+        # A filter that the environment asks for is the SDK's to read.
+        exemplars = KeptExemplars() if self._sdk.own_exemplars else None
+        provider = SdkMeterProvider(
+            metric_readers=readers, resource=self.resource(), exemplar_filter=exemplars, shutdown_on_exit=False
+        )
         for reader in readers:
             reader.start()
         self.readers = readers
@@ -155,12 +206,18 @@ class Runtime:
         return provider
 
     def _start_traces(self) -> SdkTracerProvider:
-        provider = SdkTracerProvider(resource=self.resource(), shutdown_on_exit=False)
+        sdk = self._sdk
+        replaced = {
+            argument: SpanLimits.UNSET if limit is None else limit for argument, limit in sdk.replaced_limits.items()
+        }
+        provider = SdkTracerProvider(
+            resource=self.resource(), span_limits=SpanLimits(**replaced), shutdown_on_exit=False
+        )
         for name in self.settings.traces:
             if name == "console":
                 provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
             elif exporter := span_exporter(self._environ, self.resource):
-                provider.add_span_processor(BatchSpanProcessor(exporter))
+                provider.add_span_processor(BatchSpanProcessor(exporter, sdk.queue_size, sdk.delay_ms, sdk.batch_size))
                 if hasattr(exporter, "begin_shutdown"):
                     self._exporters.append(exporter)
         return provider

@@ -17,14 +17,26 @@ class Metric(NamedTuple):
 
 ML_MODEL_NAME: Final = "ml.model.name"
 ML_MODEL_VERSION: Final = "ml.model.version"
+ML_MODEL_ROLE: Final = "ml.model.role"
+ML_MODEL_ROLE_PRIMARY: Final = "primary"
+ML_MODEL_ROLE_CANARY: Final = "canary"
+ML_MODEL_ROLE_SHADOW: Final = "shadow"
 ML_PREDICTION_CLASS: Final = "ml.prediction.class"
 ML_PREDICTION_ATTRIBUTE: Final = "ml.prediction.attribute"
 ML_PREDICTION_OUTCOME: Final = "ml.prediction.outcome"
 ML_PREDICTION_OUTCOME_SUCCESS: Final = "success"
 ML_PREDICTION_OUTCOME_ERROR: Final = "error"
+ML_PREDICTION_OUTCOME_CANCELLED: Final = "cancelled"
 ML_PREDICTION_ID: Final = "ml.prediction.id"
 ML_PREDICTION_SCORE: Final = "ml.prediction.score"
 ML_PREDICTION_COUNT: Final = "ml.prediction.count"
+ML_PREDICTION_CHUNKS: Final = "ml.prediction.chunks"
+ML_PREDICTION_CUT: Final = "ml.prediction.cut"
+ML_PREDICTION_INPUT: Final = "ml.prediction.input"
+ML_CACHE_NAME: Final = "ml.cache.name"
+ML_CACHE_RESULT: Final = "ml.cache.result"
+ML_CACHE_RESULT_HIT: Final = "hit"
+ML_CACHE_RESULT_MISS: Final = "miss"
 ML_STAGE: Final = "ml.stage"
 ML_STAGE_QUEUE: Final = "queue"
 ML_STAGE_PREPROCESS: Final = "preprocess"
@@ -37,6 +49,8 @@ ML_FEEDBACK_OUTCOME: Final = "ml.feedback.outcome"
 ML_FEEDBACK_OUTCOME_CORRECT: Final = "correct"
 ML_FEEDBACK_OUTCOME_INCORRECT: Final = "incorrect"
 ML_FEEDBACK_OUTCOME_UNKNOWN: Final = "unknown"
+FEATURE_FLAG_KEY: Final = "feature_flag.key"
+FEATURE_FLAG_RESULT_VARIANT: Final = "feature_flag.result.variant"
 HTTP_REQUEST_METHOD: Final = "http.request.method"
 HTTP_REQUEST_METHOD_ORIGINAL: Final = "http.request.method_original"
 HTTP_REQUEST_BODY_SIZE: Final = "http.request.body.size"
@@ -53,6 +67,30 @@ NETWORK_PROTOCOL_NAME: Final = "network.protocol.name"
 NETWORK_PROTOCOL_VERSION: Final = "network.protocol.version"
 USER_AGENT_ORIGINAL: Final = "user_agent.original"
 ERROR_TYPE: Final = "error.type"
+OTEL_SIDECAR_KEEP: Final = "otel_sidecar.keep"
+OTEL_SIDECAR_KEEP_REASON: Final = "otel_sidecar.keep_reason"
+OTEL_SIDECAR_KEEP_REASON_ERROR: Final = "error"
+OTEL_SIDECAR_KEEP_REASON_SLOW: Final = "slow"
+OTEL_SIDECAR_KEEP_REASON_LOW_CONFIDENCE: Final = "low_confidence"
+OTEL_SIDECAR_KEEP_REASON_FAILED_PREDICTION: Final = "failed_prediction"
+OTEL_SIDECAR_KEEP_REASON_RATIO: Final = "ratio"
+CPU_MODE: Final = "cpu.mode"
+CPU_MODE_USER: Final = "user"
+CPU_MODE_SYSTEM: Final = "system"
+PROCESS_CONTEXT_SWITCH_TYPE: Final = "process.context_switch.type"
+PROCESS_CONTEXT_SWITCH_TYPE_VOLUNTARY: Final = "voluntary"
+PROCESS_CONTEXT_SWITCH_TYPE_INVOLUNTARY: Final = "involuntary"
+CPYTHON_GC_GENERATION: Final = "cpython.gc.generation"
+CODE_FUNCTION_NAME: Final = "code.function.name"
+THREAD_POOL_NAME: Final = "thread_pool.name"
+THREAD_POOL_NAME_ANYIO: Final = "anyio"
+HW_ID: Final = "hw.id"
+HW_NAME: Final = "hw.name"
+CODE_FILE_PATH: Final = "code.file.path"
+CODE_LINE_NUMBER: Final = "code.line.number"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 
 ML_PREDICTIONS: Final = Metric(
     "ml.predictions",
@@ -132,6 +170,32 @@ ML_FEEDBACK: Final = Metric(
     "{feedback}",
     "Ground truths reported for predictions.",
 )
+ML_FEEDBACK_DELAY: Final = Metric(
+    "ml.feedback.delay",
+    "histogram",
+    "s",
+    "Time from a prediction to the report of its ground truth, of predictions this process still knows.",
+    (1, 10, 60, 300, 900, 3600, 14400, 43200, 86400, 259200, 604800),
+)
+ML_PREDICTION_TIME_TO_FIRST_CHUNK: Final = Metric(
+    "ml.prediction.time_to_first_chunk",
+    "histogram",
+    "s",
+    "Time from a prediction's begin to the first chunk of its streamed result.",
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10),
+)
+ML_CACHE_REQUESTS: Final = Metric(
+    "ml.cache.requests",
+    "counter",
+    "{request}",
+    "Look-ups in a cache of the model.",
+)
+ML_CACHE_SIZE: Final = Metric(
+    "ml.cache.size",
+    "gauge",
+    "{entry}",
+    "Entries in a cache of the model.",
+)
 HTTP_SERVER_REQUEST_DURATION: Final = Metric(
     "http.server.request.duration",
     "histogram",
@@ -173,5 +237,121 @@ HTTP_SERVER_RESPONSE_BODY_SIZE: Final = Metric(
     "Bytes of response bodies.",
     (100, 1000, 10000, 100000, 1000000, 10000000, 100000000),
 )
+PROCESS_CPU_TIME: Final = Metric(
+    "process.cpu.time",
+    "counter",
+    "s",
+    "Processor time of the process.",
+)
+PROCESS_MEMORY_USAGE: Final = Metric(
+    "process.memory.usage",
+    "updowncounter",
+    "By",
+    "Physical memory in use (not on macOS).",
+)
+PROCESS_MEMORY_VIRTUAL: Final = Metric(
+    "process.memory.virtual",
+    "updowncounter",
+    "By",
+    "Committed virtual memory (not on macOS).",
+)
+PROCESS_THREAD_COUNT: Final = Metric(
+    "process.thread.count",
+    "updowncounter",
+    "{thread}",
+    "Threads, those of native libraries included (not on macOS).",
+)
+PROCESS_UNIX_FILE_DESCRIPTOR_COUNT: Final = Metric(
+    "process.unix.file_descriptor.count",
+    "updowncounter",
+    "{file_descriptor}",
+    "Open file descriptors.",
+)
+PROCESS_CONTEXT_SWITCHES: Final = Metric(
+    "process.context_switches",
+    "counter",
+    "{context_switch}",
+    "Times the process left the processor.",
+)
+CPYTHON_GC_COLLECTIONS: Final = Metric(
+    "cpython.gc.collections",
+    "counter",
+    "{collection}",
+    "Garbage collections, by generation.",
+)
+CPYTHON_GC_COLLECTED_OBJECTS: Final = Metric(
+    "cpython.gc.collected_objects",
+    "counter",
+    "{object}",
+    "Objects that were collected.",
+)
+CPYTHON_GC_UNCOLLECTABLE_OBJECTS: Final = Metric(
+    "cpython.gc.uncollectable_objects",
+    "counter",
+    "{object}",
+    "Objects found to be uncollectable.",
+)
+CPYTHON_GC_PAUSE_TIME: Final = Metric(
+    "cpython.gc.pause.time",
+    "counter",
+    "s",
+    "Time that the process stood still for garbage collections (not in the conventions).",
+)
+CPYTHON_GC_PAUSE_DURATION: Final = Metric(
+    "cpython.gc.pause.duration",
+    "histogram",
+    "s",
+    "Garbage collections of 1 ms and more, one by one (not in the conventions).",
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
+ASYNCIO_EVENT_LOOP_LAG: Final = Metric(
+    "asyncio.event_loop.lag",
+    "histogram",
+    "s",
+    "How late the event loop runs a timer that is due every 0.25 s (not in the conventions).",
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+ASYNCIO_EVENT_LOOP_BLOCKED: Final = Metric(
+    "asyncio.event_loop.blocked",
+    "counter",
+    "{block}",
+    "Times the event loop was blocked for longer than the threshold, by the function found in it (not in the conventions).",
+)
+THREAD_POOL_ACTIVE: Final = Metric(
+    "thread_pool.active",
+    "updowncounter",
+    "{thread}",
+    "Threads of the pool that are at work (not in the conventions).",
+)
+THREAD_POOL_LIMIT: Final = Metric(
+    "thread_pool.limit",
+    "updowncounter",
+    "{thread}",
+    "Threads that the pool may have at most (not in the conventions).",
+)
+THREAD_POOL_QUEUE_LENGTH: Final = Metric(
+    "thread_pool.queue.length",
+    "updowncounter",
+    "{call}",
+    "Calls that wait for a thread of the pool (not in the conventions).",
+)
+HW_GPU_UTILIZATION: Final = Metric(
+    "hw.gpu.utilization",
+    "gauge",
+    "",
+    "Share of the time in which the GPU was busy, 0 to 1.",
+)
+HW_GPU_MEMORY_USAGE: Final = Metric(
+    "hw.gpu.memory.usage",
+    "gauge",
+    "By",
+    "Memory of the GPU in use, by whomever (a gauge: every process reads the same card).",
+)
+HW_GPU_MEMORY_LIMIT: Final = Metric(
+    "hw.gpu.memory.limit",
+    "gauge",
+    "By",
+    "Memory of the GPU.",
+)
 
-METRICS: Final = (ML_PREDICTIONS, ML_PREDICTIONS_ACTIVE, ML_PREDICTION_DURATION, ML_PREDICTION_CONFIDENCE, ML_PREDICTION_ERRORS, ML_STAGE_DURATION, ML_BATCH_SIZE, ML_BATCH_CONFIDENCE, ML_MODEL_LOADED, ML_MODEL_INFO, ML_MODEL_LOAD_DURATION, ML_FEEDBACK, HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_RESPONSE_FIRST_BYTE_DURATION, HTTP_SERVER_BACKGROUND_DURATION, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_RESPONSE_BODY_SIZE)
+METRICS: Final = (ML_PREDICTIONS, ML_PREDICTIONS_ACTIVE, ML_PREDICTION_DURATION, ML_PREDICTION_CONFIDENCE, ML_PREDICTION_ERRORS, ML_STAGE_DURATION, ML_BATCH_SIZE, ML_BATCH_CONFIDENCE, ML_MODEL_LOADED, ML_MODEL_INFO, ML_MODEL_LOAD_DURATION, ML_FEEDBACK, ML_FEEDBACK_DELAY, ML_PREDICTION_TIME_TO_FIRST_CHUNK, ML_CACHE_REQUESTS, ML_CACHE_SIZE, HTTP_SERVER_REQUEST_DURATION, HTTP_SERVER_RESPONSE_FIRST_BYTE_DURATION, HTTP_SERVER_BACKGROUND_DURATION, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_RESPONSE_BODY_SIZE, PROCESS_CPU_TIME, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL, PROCESS_THREAD_COUNT, PROCESS_UNIX_FILE_DESCRIPTOR_COUNT, PROCESS_CONTEXT_SWITCHES, CPYTHON_GC_COLLECTIONS, CPYTHON_GC_COLLECTED_OBJECTS, CPYTHON_GC_UNCOLLECTABLE_OBJECTS, CPYTHON_GC_PAUSE_TIME, CPYTHON_GC_PAUSE_DURATION, ASYNCIO_EVENT_LOOP_LAG, ASYNCIO_EVENT_LOOP_BLOCKED, THREAD_POOL_ACTIVE, THREAD_POOL_LIMIT, THREAD_POOL_QUEUE_LENGTH, HW_GPU_UTILIZATION, HW_GPU_MEMORY_USAGE, HW_GPU_MEMORY_LIMIT)

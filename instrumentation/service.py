@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from opentelemetry import metrics, trace
 
+from instrumentation.context import follow_executors
 from instrumentation.exporters import metrics_are_cumulative, traces_endpoint
 from instrumentation.exposition import Exposition, ExpositionMiddleware
 from instrumentation.guard import guard, logger
@@ -66,14 +67,23 @@ class Telemetry:
         readers = self._runtime.readers if self._runtime else []
         return readers[0] if readers else None
 
+    def built(self) -> None:
+        """The application is complete: it is about to serve."""
+        if self._runtime:
+            with guard:
+                self._runtime.application_built()
+
     async def started(self) -> None:
         """The application's lifespan begins: in a forked worker the child's own telemetry must run from here on."""
         if self._runtime:
             with guard:
-                self._runtime.ensure_started()
+                self._runtime.loop_started()
 
     async def stopped(self) -> None:
         """The application's lifespan has ended and the server may end the process at once: flush before."""
+        if self._runtime:
+            with guard:
+                self._runtime.loop_stopped()
         with guard:
             await asyncio.to_thread(self.flush)
 
@@ -86,6 +96,9 @@ def instrument(
     metrics_path: str | None = "/metrics",
     buckets: Mapping[str, Sequence[float]] | None = None,
     response_header: bool = False,
+    slow: float | Mapping[str, float] | None = None,
+    runtime: bool = True,
+    logs: bool = False,
 ) -> Telemetry:
     """Gives a FastAPI (or Starlette) application traces, metrics and `/metrics`; the same object when called again.
 
@@ -100,6 +113,9 @@ def instrument(
             application's own at that path is left alone.
         buckets: histogram boundaries by metric name, in the metric's unit, where the registry's do not fit.
         response_header: every response tells its trace in a `traceparent` header.
+        slow: seconds from which on a request is slow and its trace kept (default 1), or by route: `{"/predict": 0.3}`.
+        runtime: metrics of the process: CPU, memory, event loop, garbage collector, threads, GPUs.
+        logs: log records of the standard library carry the ids of their trace (docs/logs.md).
 
     Raises:
         ValueError: an argument is wrong; says which and why.
@@ -117,6 +133,9 @@ def instrument(
         metrics_path=metrics_path,
         buckets=buckets,
         response_header=response_header,
+        slow=slow,
+        runtime=runtime,
+        logs=logs,
     )
     for problem in settings.problems:
         logger.warning(problem)
@@ -124,9 +143,20 @@ def instrument(
         say("otel-sidecar: OTEL_SDK_DISABLED=true, nothing is instrumented")
         telemetry = Telemetry(settings, None)
     else:
-        telemetry = Telemetry(settings, _the_runtime(settings))
-        _wrap(app, telemetry)
+        telemetry = _set_up(app, settings)
     setattr(app, _MARK, telemetry)
+    return telemetry
+
+
+def _set_up(app: Any, settings: Settings) -> Telemetry:
+    """Whatever the SDK makes of its environment, the service starts; without telemetry if it must be."""
+    try:
+        telemetry = Telemetry(settings, _the_runtime(settings))
+        follow_executors()
+        _wrap(app, telemetry)
+    except Exception:  # noqa: BLE001 - logged with its cause; the service must start
+        logger.warning("telemetry could not be set up; the service starts without it", exc_info=True)
+        return Telemetry(settings, None)
     return telemetry
 
 
@@ -164,6 +194,8 @@ def _wrap(app: Any, telemetry: Telemetry) -> None:
             stock_inside=stock,
             stock_metrics=native or telemetry.settings.stable_http_by_stock,
             response_header=telemetry.settings.response_header,
+            headers=telemetry.settings.headers,
+            keep=telemetry.settings.keep,
         )
         middleware = TelemetryMiddleware(
             stack,
@@ -172,6 +204,7 @@ def _wrap(app: Any, telemetry: Telemetry) -> None:
             on_start=telemetry.started,
             on_stop=telemetry.stopped,
         )
+        telemetry.built()
         _announce(telemetry)
         return _with_exposition(app, middleware, telemetry)
 

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from instrumentation.headers import HeaderCapture, read_capture
+from instrumentation.keep import DEFAULT_RATIO, DEFAULT_SLOW_S, KeepRules
 
 SIDECAR_METRICS: Final = "OTEL_SIDECAR_METRICS"
 DEFAULT_SIDECAR_METRICS: Final = "127.0.0.1:9464"
 # Ours, not the specification's 60 s: a dead worker's last interval is what can be lost.
 DEFAULT_EXPORT_INTERVAL_MS: Final = 5_000.0
+# What a model that runs in an `async def` easily exceeds, and a collection of garbage does not.
+DEFAULT_LOOP_BLOCKED_S: Final = 0.25
 # The sidecar may listen on every address of the pod; the service asks it on loopback.
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - looked up, never bound
 EXPORTERS: Final = ("otlp", "console", "none")
+KEEP_RATIO: Final = "OTEL_SIDECAR_KEEP_RATIO"
+SLOW: Final = "OTEL_SIDECAR_SLOW"
+RUNTIME: Final = "OTEL_SIDECAR_RUNTIME"
+LOOP_BLOCKED: Final = "OTEL_SIDECAR_LOOP_BLOCKED"
+# The name that the stock logging instrumentation has for it.
+LOG_CORRELATION: Final = "OTEL_PYTHON_LOG_CORRELATION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,13 @@ class Settings:
             (`OTEL_SEMCONV_STABILITY_OPT_IN`).
         buckets: histogram boundaries by metric name, in the metric's unit.
         response_header: every response tells its trace in a `traceparent` header.
+        headers: which headers server spans carry (`OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_*`); None: none.
+        keep: which traces are marked to be kept (`OTEL_SIDECAR_KEEP_RATIO`, `OTEL_SIDECAR_SLOW`).
+        runtime: metrics of the process, its event loop, garbage collector, threads, GPUs (`OTEL_SIDECAR_RUNTIME`).
+        loop_blocked_s: seconds from which on a blocked event loop is reported with its stack
+            (`OTEL_SIDECAR_LOOP_BLOCKED`).
+        log_correlation: log records carry the ids of their trace (`OTEL_PYTHON_LOG_CORRELATION`).
+        logs: exporters of log records (`OTEL_LOGS_EXPORTER`); unlike those of traces and metrics, none by default.
         problems: sentences about what could not be read.
     """
 
@@ -57,6 +75,12 @@ class Settings:
     stable_http_by_stock: bool = False
     buckets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     response_header: bool = False
+    headers: HeaderCapture | None = None
+    keep: KeepRules = field(default_factory=KeepRules)
+    runtime: bool = True
+    loop_blocked_s: float = DEFAULT_LOOP_BLOCKED_S
+    log_correlation: bool = False
+    logs: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -68,12 +92,15 @@ def read_settings(
     metrics_path: str | None = "/metrics",
     buckets: Mapping[str, Sequence[float]] | None = None,
     response_header: bool = False,
+    slow: float | Mapping[str, float] | None = None,
+    runtime: bool = True,
+    logs: bool = False,
 ) -> Settings:
     """Joins arguments and environment.
 
     Raises:
-        ValueError: an argument of the code is wrong (buckets that do not rise, a path without a slash). The
-            environment never raises.
+        ValueError: an argument of the code is wrong (buckets that do not rise, a path without a slash, a threshold
+            that is no number above 0). The environment never raises.
     """
     problems: list[str] = []
     if metrics_path is not None and not metrics_path.startswith("/"):
@@ -83,15 +110,23 @@ def read_settings(
         service_version=service_version,
         metrics_path=metrics_path,
         sidecar_metrics=_address(environ, problems),
-        export_interval_s=_milliseconds(environ, "OTEL_METRIC_EXPORT_INTERVAL", DEFAULT_EXPORT_INTERVAL_MS, problems)
+        export_interval_s=_number(
+            environ, "OTEL_METRIC_EXPORT_INTERVAL", DEFAULT_EXPORT_INTERVAL_MS, problems, what="milliseconds above 0"
+        )
         / 1000,
         disabled=environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         traces=_exporters(environ, "OTEL_TRACES_EXPORTER", problems),
         metrics=_exporters(environ, "OTEL_METRICS_EXPORTER", problems),
+        logs=_exporters(environ, "OTEL_LOGS_EXPORTER", problems, default=()),
+        keep=_keep(environ, slow, problems),
+        runtime=_switch(environ, RUNTIME, problems, default=runtime),
+        loop_blocked_s=_number(environ, LOOP_BLOCKED, DEFAULT_LOOP_BLOCKED_S, problems, what="seconds above 0"),
+        log_correlation=_switch(environ, LOG_CORRELATION, problems, default=logs),
         excluded_urls=_excluded(environ, problems),
         stable_http_by_stock=bool({"http", "http/dup"} & set(_words(environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "")))),
         buckets=check_buckets(buckets or {}),
         response_header=response_header,
+        headers=read_capture(environ, problems),
         problems=tuple(problems),
     )
 
@@ -129,7 +164,15 @@ def _address(environ: Mapping[str, str], problems: list[str]) -> str:
     return f"{_ANY_ADDRESS.get(host, host)}:{port}"
 
 
-def _milliseconds(environ: Mapping[str, str], name: str, default: float, problems: list[str]) -> float:
+def _number(
+    environ: Mapping[str, str],
+    name: str,
+    default: float,
+    problems: list[str],
+    *,
+    what: str,
+    right: Callable[[float], bool] = lambda number: number > 0,
+) -> float:
     value = environ.get(name, "").strip()
     if not value:
         return default
@@ -137,14 +180,40 @@ def _milliseconds(environ: Mapping[str, str], name: str, default: float, problem
         number = float(value)
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        problems.append(f"{name}={value!r}: expected milliseconds above 0; using {default:g}")
+    if not (math.isfinite(number) and right(number)):
+        problems.append(f"{name}={value!r}: expected {what}; using {default:g}")
         return default
     return number
 
 
-def _exporters(environ: Mapping[str, str], name: str, problems: list[str]) -> tuple[str, ...]:
-    words = _words(environ.get(name, "")) or ["otlp"]
+def _is_share(number: float) -> bool:
+    return 0 <= number <= 1
+
+
+def _switch(environ: Mapping[str, str], name: str, problems: list[str], *, default: bool) -> bool:
+    value = environ.get(name, "").strip().lower()
+    if value not in ("", "true", "false"):
+        problems.append(f"{name}={environ[name]!r}: expected true or false; using {str(default).lower()}")
+    return value == "true" if value in ("true", "false") else default
+
+
+def _keep(environ: Mapping[str, str], slow: float | Mapping[str, float] | None, problems: list[str]) -> KeepRules:
+    routes = {f"slow[{route!r}]": seconds for route, seconds in slow.items()} if isinstance(slow, Mapping) else {}
+    general = slow if isinstance(slow, float | int) else DEFAULT_SLOW_S
+    for argument, seconds in {"slow": general, **routes}.items():
+        if not seconds > 0:
+            raise ValueError(f"{argument}={seconds!r}: must be seconds above 0")
+    return KeepRules(
+        ratio=_number(environ, KEEP_RATIO, DEFAULT_RATIO, problems, what="a share from 0 to 1", right=_is_share),
+        slow_s=_number(environ, SLOW, general, problems, what="seconds above 0"),
+        slow_routes=dict(slow) if isinstance(slow, Mapping) else {},
+    )
+
+
+def _exporters(
+    environ: Mapping[str, str], name: str, problems: list[str], default: Sequence[str] = ("otlp",)
+) -> tuple[str, ...]:
+    words = _words(environ.get(name, "")) or default
     if unknown := [word for word in words if word not in EXPORTERS]:
         problems.append(f"{name}={environ[name]!r}: {unknown[0]!r} is none of {', '.join(EXPORTERS)}; ignored")
     return tuple(word for word in words if word in EXPORTERS and word != "none")

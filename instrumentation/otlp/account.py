@@ -19,6 +19,8 @@ ENCODE: Final = "encode"
 # Of single items, while the others arrive: there is nothing to come back from.
 _NO_OUTAGE: Final = frozenset({REJECTED, ENCODE})
 _SAY_AGAIN_AFTER_S: Final = 60.0
+_LOST: Final = "lost %d %s for %s (%s): %s"
+_LATE: Final = "%d %s did not reach %s (%s): %s; the next export sends their totals again"
 
 
 @dataclass(slots=True)
@@ -49,10 +51,13 @@ class Account:
         items: the plural of what is counted.
         place: where to, for a person.
         clock: seconds that never go back.
+        repeats: the items are totals, which the next export sends again: what did not arrive is late, not lost.
     """
 
-    def __init__(self, items: str, place: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._items, self._place, self._clock = items, place, clock
+    def __init__(
+        self, items: str, place: str, clock: Callable[[], float] = time.monotonic, *, repeats: bool = False
+    ) -> None:
+        self._items, self._place, self._clock, self._repeats = items, place, clock, repeats
         self._renew()
         after_fork_in_child(self._renew)
 
@@ -92,7 +97,8 @@ class Account:
             self._failing = reason not in _NO_OUTAGE
             unsaid, self._unsaid = self._unsaid, 0
         # Outside the lock: a handler of the application may export the warning itself, through this very exporter.
-        logger.warning("lost %d %s for %s (%s): %s", unsaid, self._items, self._place, reason, words)
+        message = _LATE if self._repeats else _LOST
+        logger.warning(message, unsaid, self._items, self._place, reason, words)
 
     def remark(self, words: str) -> None:
         """Passes on what a server says about items it took (OTLP: a partial success that rejects none)."""

@@ -43,7 +43,13 @@ from instrumentation.otlp.traces import encode_spans
 ResourceOf = Callable[[], Resource]
 
 _SPANS: Final[Goods[Sequence[ReadableSpan]]] = Goods("spans", encode_spans, len, halve_sequence)
-_POINTS: Final[Goods[MetricsData]] = Goods("data points", encode_metrics, count_points, halve_metrics)
+_POINTS: Final[Goods[MetricsData]] = Goods(
+    "data points",
+    encode_metrics,
+    count_points,
+    halve_metrics,
+    lambda settings: settings.temporality is Temporality.CUMULATIVE,
+)
 _RECORDS: Final[Goods[Sequence[ReadableLogRecord]]] = Goods("log records", encode_logs, len, halve_sequence)
 
 _DELTA: Final[Mapping[Temporality, frozenset[type]]] = {

@@ -35,12 +35,14 @@ class Goods(Generic[_Data]):
         encode: the request's body.
         count: items in the data.
         halve: two parts of the data, or None when it can't be divided.
+        repeats: whether the settings make it totals, which the next export sends again.
     """
 
     items: str
     encode: Callable[[_Data, Resource | None], bytes]
     count: Callable[[_Data], int]
     halve: Callable[[_Data], tuple[_Data, _Data] | None]
+    repeats: Callable[[OtlpSettings], bool] = lambda _: False
 
 
 class Shipping(Generic[_Data]):
@@ -56,7 +58,7 @@ class Shipping(Generic[_Data]):
         self._goods = goods
         self._resource = resource
         self.client = OtlpClient(settings)
-        self.account = Account(goods.items, str(settings.endpoint))
+        self.account = Account(goods.items, str(settings.endpoint), repeats=goods.repeats(settings))
         for problem in settings.problems:
             if problem not in _said:
                 _said.add(problem)

@@ -23,7 +23,13 @@ PRODUCT = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in PACKAG
 # Logic that sync code, async code and tests can drive alike: no socket, no clock, no environment, no file, no thread.
 PURE = (
     "instrumentation/http.py",
+    "instrumentation/limits.py",
+    "instrumentation/keep.py",
+    "instrumentation/logs/attributes.py",
+    "instrumentation/logs/correlation.py",
+    "instrumentation/logs/severity.py",
     "instrumentation/owner.py",
+    "instrumentation/redaction.py",
     "instrumentation/routes.py",
     "instrumentation/settings.py",
     "instrumentation/otlp/common.py",

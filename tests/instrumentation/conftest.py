@@ -14,6 +14,11 @@ def _providers() -> None:
     set_providers()
 
 
+@pytest.fixture(autouse=True)
+def _no_trace_is_kept_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SIDECAR_KEEP_RATIO", "0")
+
+
 @pytest.fixture
 def telemetry() -> Iterator[Telemetry]:
     forget()

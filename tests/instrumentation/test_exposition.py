@@ -12,10 +12,13 @@ from fastapi import FastAPI
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+from starlette.responses import PlainTextResponse
+from starlette.routing import Match, Route
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from instrumentation import instrument
-from instrumentation.exposition import Exposition, several_processes, without_exponential
+from instrumentation.exposition import Exposition, without_exponential
 from tests.support.memory import Telemetry
 from tests.support.processes import LOOPBACK, free_port
 
@@ -86,17 +89,31 @@ def test_metrics_that_are_not_ours_are_not_invented() -> None:
     assert b"not exported by otel-sidecar" in answer.body
 
 
-@pytest.mark.parametrize(
-    ("environ", "argv", "several"),
-    [
-        ({}, ["uvicorn", "app:app"], False),
-        ({"WEB_CONCURRENCY": "4"}, ["uvicorn", "app:app"], True),
-        ({"WEB_CONCURRENCY": "1"}, ["uvicorn", "app:app"], False),
-    ],
-)
-def test_several_processes_are_recognised(environ: dict[str, str], argv: list[str], several: bool) -> None:  # noqa: FBT001 - a table
-    """From the environment, as far as this process can know."""
-    assert several_processes(environ, argv) is several
+def test_a_route_that_refuses_to_be_asked_early_is_the_services_own(
+    sidecar: list[tuple[str, str | None]], telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A route class that counts on a middleware's mark in the scope must not break the answer."""
+    monkeypatch.delenv("PYTEST_VERSION")
+
+    class Marked(Route):
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            if "mark" not in scope:
+                raise KeyError("mark")
+            return super().matches(scope)
+
+    class Marking:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self.app({**scope, "mark": True}, receive, send)
+
+    app = FastAPI()
+    app.router.routes.append(Marked("/metrics", lambda _: PlainTextResponse("mine")))
+    app.add_middleware(Marking)
+    instrument(app)
+    assert TestClient(app).get("/metrics").text == "mine"
+    assert sidecar == []
 
 
 def test_exponential_histograms_never_reach_the_stock_exporter() -> None:

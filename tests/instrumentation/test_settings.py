@@ -20,6 +20,12 @@ def test_the_defaults_are_the_documented_ones() -> None:
         ("OTEL_METRIC_EXPORT_INTERVAL", "-1", "expected milliseconds above 0; using 5000"),
         ("OTEL_SIDECAR_METRICS", "nowhere", "expected host:port; using 127.0.0.1:9464"),
         ("OTEL_SIDECAR_METRICS", "host:99999", "expected host:port; using 127.0.0.1:9464"),
+        ("OTEL_SIDECAR_KEEP_RATIO", "1.5", "expected a share from 0 to 1; using 0.1"),
+        ("OTEL_SIDECAR_SLOW", "-1", "expected seconds above 0; using 1"),
+        ("OTEL_SIDECAR_LOOP_BLOCKED", "soon", "expected seconds above 0; using 0.25"),
+        ("OTEL_SIDECAR_RUNTIME", "maybe", "expected true or false; using true"),
+        ("OTEL_PYTHON_LOG_CORRELATION", "1", "expected true or false; using false"),
+        ("OTEL_LOGS_EXPORTER", "loki", "'loki' is none of otlp, console, none; ignored"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "'zipkin' is none of otlp, console, none; ignored"),
     ],
 )
@@ -59,3 +65,44 @@ def test_a_wrong_path_is_refused() -> None:
     """The argument is named with its value."""
     with pytest.raises(ValueError, match=r"metrics_path='metrics': must start with '/'"):
         read_settings({}, metrics_path="metrics")
+
+
+def test_the_environment_wins_over_the_code() -> None:
+    """One image, deployed with other thresholds; what the code says of single routes stays."""
+    environ = {
+        "OTEL_SIDECAR_SLOW": "2",
+        "OTEL_SIDECAR_KEEP_RATIO": "0.5",
+        "OTEL_SIDECAR_RUNTIME": "False",
+        "OTEL_PYTHON_LOG_CORRELATION": "TRUE",
+        "OTEL_LOGS_EXPORTER": "otlp",
+    }
+    settings = read_settings(environ, slow={"/predict": 0.3}, runtime=True, logs=False)
+    assert (settings.keep.slow_after_s("/predict"), settings.keep.slow_after_s("/other")) == (0.3, 2)
+    assert settings.keep.slow_after_s(None) == 2
+    assert settings.keep.ratio == 0.5
+    assert (settings.runtime, settings.log_correlation, settings.logs) == (False, True, ("otlp",))
+
+
+def test_logs_are_exported_on_request_alone() -> None:
+    """Unlike traces and metrics: a service's logs usually have a way of their own."""
+    assert read_settings({}, logs=True).logs == ()
+    assert read_settings({}, logs=True).log_correlation
+
+
+@pytest.mark.parametrize(
+    ("slow", "sentence"),
+    [
+        (0, "slow=0: must be seconds above 0"),
+        ({"/predict": -1.0}, r"slow\['/predict'\]=-1.0: must be seconds above 0"),
+        (float("nan"), "slow=nan: must be seconds above 0"),
+    ],
+)
+def test_a_wrong_threshold_is_refused(slow: float | dict[str, float], sentence: str) -> None:
+    """The argument is named with its value."""
+    with pytest.raises(ValueError, match=sentence):
+        read_settings({}, slow=slow)
+
+
+def test_a_threshold_may_be_never() -> None:
+    """Infinity: no request is slow."""
+    assert read_settings({}, slow=float("inf")).keep.slow_after_s("/predict") == float("inf")

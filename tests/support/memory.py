@@ -8,7 +8,12 @@ from typing import Any
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider, UpDownCounter
-from opentelemetry.sdk.metrics.export import AggregationTemporality, HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    HistogramDataPoint,
+    InMemoryMetricReader,
+    MetricsData,
+)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -46,13 +51,17 @@ class Telemetry:
 
     def metrics(self) -> dict[str, list[Point]]:
         """All points by metric name; taking them empties the deltas."""
-        data = _READER.get_metrics_data()
-        found: dict[str, list[Point]] = {}
-        for resource in data.resource_metrics if data else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    found.setdefault(metric.name, []).extend(_point(point) for point in metric.data.data_points)
-        return found
+        return points(_READER.get_metrics_data())
+
+
+def points(data: MetricsData | None) -> dict[str, list[Point]]:
+    """All points of a collection by metric name."""
+    found: dict[str, list[Point]] = {}
+    for resource in data.resource_metrics if data else ():
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                found.setdefault(metric.name, []).extend(_point(point) for point in metric.data.data_points)
+    return found
 
 
 def _point(point: Any) -> Point:

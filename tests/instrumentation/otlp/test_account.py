@@ -86,3 +86,13 @@ def test_a_servers_remarks_do_not_hide_losses(account: Account, clock: Clock, ca
     remark = "http://place says about the spans it took: deprecated"
     assert caplog.messages == [remark, "lost 1 spans for http://place (http_400): bad", remark]
     assert account.stats.lost == 1
+
+
+def test_totals_that_did_not_arrive_are_late_and_not_lost(caplog: pytest.LogCaptureFixture) -> None:
+    """At 3 a.m. the word "lost" must mean lost."""
+    account = Account("data points", "http://place", lambda: 0.0, repeats=True)
+    with caplog.at_level(logging.WARNING):
+        account.lost(15, "connection", "refused")
+    assert caplog.messages == [
+        "15 data points did not reach http://place (connection): refused; the next export sends their totals again"
+    ]

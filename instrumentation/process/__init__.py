@@ -1,0 +1,1 @@
+"""What the process itself is doing: processor, memory, garbage, event loop, threads, GPUs."""
