@@ -26,6 +26,7 @@ def test_the_defaults_are_the_specifications() -> None:
     assert SdkSettings().own_exemplars
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
