@@ -15,7 +15,8 @@ from sidecar.values import Address
 
 _RESTARTS = 5
 _STEADY_S = 60.0
-_USAGE = 2
+#: How a sidecar ends whose settings can't be used.
+USAGE = 2
 
 
 class Beside:
@@ -30,8 +31,15 @@ class Beside:
         self._started = 0.0
         self._restarts = 0
         self._due: float | None = None
+        self._last_code = 0
         self._kill_at: float | None = None
+        self.awaited = True  # until the service has been started without or with it
         self.given_up = False
+
+    @property
+    def unusable(self) -> bool:
+        """Whether it ended, while awaited, because its settings can't be used; it has said why itself."""
+        return self.awaited and self.given_up and self._last_code == USAGE
 
     @property
     def running(self) -> bool:
@@ -46,7 +54,7 @@ class Beside:
             # Standard input stays open as long as this process lives; its end tells the sidecar that nobody will.
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
         except OSError as error:
-            say(f"the sidecar can't be started: {error}")
+            say(f"the sidecar can't be started, and the service goes on without it: {error}")
             self.given_up = True
 
     def ready(self) -> bool:
@@ -66,18 +74,20 @@ class Beside:
         if self._process.stdin:
             self._process.stdin.close()
         self._process = None
+        self._last_code = code
         if self._kill_at is not None:
             return
         if time.monotonic() - self._started > _STEADY_S:
             self._restarts = 0
-        if code == _USAGE or self._restarts >= _RESTARTS:
+        if code == USAGE or self._restarts >= _RESTARTS:
             self.given_up = True
-            say(f"the sidecar ended with status {code} and is not started again; the service goes on without it")
+            if not self.unusable:
+                say(f"the sidecar ended with status {code} and is not started again; the service goes on without it")
             return
         delay = float(2**self._restarts)
         self._restarts += 1
         self._due = time.monotonic() + delay
-        say(f"the sidecar ended with status {code}; it is started again in {delay:g} s")
+        say(f"the sidecar ended with status {code}; it is started again in {delay:g} s, the service goes on without it")
 
     def next_turn_s(self) -> float:
         """Seconds until `turn` has something to do."""

@@ -11,7 +11,14 @@ _EXTRA = "pip install 'otel-sidecar[sidecar]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0: fine, 2: usage or configuration."""
+    """Runs one command; 0: fine, 2: usage or configuration, 130: Ctrl-C before there was anything to stop."""
+    try:
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        return 130  # as a shell says it
+
+
+def _main(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="otel-sidecar",
         description="The observability sidecar for machine-learning services on FastAPI.",
@@ -22,13 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_serve(commands)
     _add_run(commands)
     commands.add_parser("demo", help="the whole thing on this machine, with real traffic").set_defaults(run=_demo)
-    given = list(sys.argv[1:] if arguments is None else arguments)
     # The demo reads its own arguments, without its room being imported for the help of the others.
-    flags = (
-        argparse.Namespace(command="demo", run=_demo, rest=given[1:])
+    flags, unknown = (
+        (argparse.Namespace(command="demo", run=_demo, rest=given[1:]), [])
         if given[:1] == ["demo"]
-        else parser.parse_args(given)
+        else parser.parse_known_args(given)
     )
+    if unknown:  # argparse alone would show the usage of the whole instead of the command's
+        getattr(flags, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(flags.run(flags))
     except ModuleNotFoundError as error:
@@ -45,7 +53,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "serve", help="run the sidecar", description="Runs the sidecar until SIGTERM or SIGINT.", allow_abbrev=False
     )
     add_options(serve)
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(run=_serve, parser=serve)
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,7 +69,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_options(run)
     run.add_argument("cmd", metavar="CMD", nargs=argparse.REMAINDER, help="the service, as typed in a shell")
-    run.set_defaults(run=_run)
+    run.set_defaults(run=_run, parser=run)
 
 
 def _demo(flags: argparse.Namespace) -> int:

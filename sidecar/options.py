@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ OPTIONS = (
     ),
     Option("contract", "FILE", "", "the service's observability.yaml", values.path),
     Option("state", "DIR", "", "keep the totals of /metrics here over a restart of the sidecar", values.path),
-    Option("max-body", "SIZE", "64MiB", "largest request body, before and after decompression", values.size),
+    Option("max-body", "SIZE", "64MiB", "largest request body, before and after decompression", values.body_size),
     Option("queue-bytes", "SIZE", "64MiB", "what may wait for one target before senders are told to wait", values.size),
     Option("max-age", "TIME", "5m", "drop, and count, what could not be sent on for so long", values.duration),
     Option("recent-bytes", "SIZE", "8MiB", "recent traces kept in memory for the page", values.size),
@@ -139,18 +140,10 @@ def read_options(flags: argparse.Namespace, env: Mapping[str, str]) -> ServeOpti
         OptionError: a value of the wrong form, or settings that contradict each other.
     """
     options = ServeOptions(
-        **{option.field: _read(option, getattr(flags, option.field), env) for option in OPTIONS},
+        **{option.field: _read(option, flags, env) for option in OPTIONS},
         until_stdin_closes=flags.until_stdin_closes,
     )
-    if options.grpc is None and options.http is None:
-        raise OptionError("--grpc off and --http off: nothing would be received; leave one of them on")
-    if options.forward_header and not options.forward:
-        raise OptionError("--forward-header without --forward: there is no target to send it to")
-    urls = [target.url for target in options.forward]
-    if len(set(urls)) < len(urls):
-        raise OptionError(f"--forward {' '.join(urls)}: a target is named twice; each may be given once")
-    if options.max_age == 0:
-        raise OptionError("--max-age '0s': everything would be dropped at once; a duration above 0 is needed")
+    _check(options, lambda name: _given(_option(name), flags, env)[0])
     return options
 
 
@@ -166,17 +159,60 @@ def as_arguments(flags: argparse.Namespace) -> list[str]:
 
 def is_given(name: str, flags: argparse.Namespace, env: Mapping[str, str]) -> bool:
     """Whether somebody asked for a value of this option."""
-    option = next(option for option in OPTIONS if option.name == name)
+    option = _option(name)
     return getattr(flags, option.field) is not None or bool(env.get(option.variable, "").strip())
 
 
-def _read(option: Option, flag: Any, env: Mapping[str, str]) -> Any:
+def either(name: str) -> str:
+    """An option and its variable, for errors found where nobody knows any more which of them it was."""
+    option = _option(name)
+    return f"--{option.name} (or {option.variable})"
+
+
+def _option(name: str) -> Option:
+    return next(option for option in OPTIONS if option.name == name)
+
+
+def _check(options: ServeOptions, source: Callable[[str], str]) -> None:
+    """Refuses settings that contradict each other; `source` says where one of them came from."""
+    if options.grpc is None and options.http is None:
+        raise OptionError(
+            f"{source('grpc')} off and {source('http')} off: nothing would be received; leave one of them on"
+        )
+    _check_ports(options, source)
+    if options.forward_header and not options.forward:
+        raise OptionError(f"{source('forward-header')} without --forward: there is no target to send it to")
+    for first, second in combinations(options.forward, 2):
+        if first.place == second.place:
+            urls = f"{source('forward')} {first.url} {second.url}"
+            raise OptionError(f"{urls}: a target is named twice; each may be given once")
+    if options.max_age == 0:
+        raise OptionError(
+            f"{source('max-age')} '0s': everything would be dropped at once; a duration above 0 is needed"
+        )
+
+
+def _check_ports(options: ServeOptions, source: Callable[[str], str]) -> None:
+    addresses = {"grpc": options.grpc, "http": options.http, "metrics": options.metrics}
+    taken = [(name, address) for name, address in addresses.items() if address is not None]
+    for (name, one), (other_name, other) in combinations(taken, 2):
+        if one.overlaps(other):
+            also = "" if one == other else f" ({other})"
+            raise OptionError(f"{source(name)} and {source(other_name)} both name {one}{also}; each needs its own port")
+
+
+def _given(option: Option, flags: argparse.Namespace, env: Mapping[str, str]) -> tuple[str, Sequence[str]]:
+    """Where the value comes from, flag or variable, and its texts."""
+    flag = getattr(flags, option.field)
     if flag is not None:
-        source, texts = f"--{option.name}", flag if option.repeated else [flag]
-    elif text := env.get(option.variable, "").strip():
-        source, texts = option.variable, _split(text) if option.repeated else [text]
-    else:
-        source, texts = f"--{option.name}", [option.default] if option.default else []
+        return f"--{option.name}", flag if option.repeated else [flag]
+    if text := env.get(option.variable, "").strip():
+        return option.variable, _split(text) if option.repeated else [text]
+    return f"--{option.name}", [option.default] if option.default else []
+
+
+def _read(option: Option, flags: argparse.Namespace, env: Mapping[str, str]) -> Any:
+    source, texts = _given(option, flags, env)
     read = tuple(_parse(option, source, text) for text in texts)
     if option.repeated:
         return read

@@ -14,11 +14,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from sidecar.beside import Beside
+from sidecar.beside import USAGE, Beside
 from sidecar.child_env import Addresses, child_env, hints
 from sidecar.listen import free_address
 from sidecar.options import OptionError, ServeOptions, as_arguments, is_given, read_options
@@ -48,6 +48,7 @@ _FROM_TERMINAL = {signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH}
 _READY_TIMEOUT_S = 8.0
 # What the sidecar's receivers get for finishing requests, on top of --drain-timeout, and something for luck.
 _STOP_EXTRA_S = 5.0
+_TRIES = 3
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell says it
 
 
@@ -60,70 +61,104 @@ def run(flags: argparse.Namespace, command: Sequence[str], env: Mapping[str, str
     if not command:
         raise OptionError("no command; it goes behind --, as in: otel-sidecar run -- uvicorn app:app")
     options = read_options(flags, env)
-    addresses = _addresses(options, flags, env)
-    chosen = {"grpc": addresses.grpc, "http": addresses.http, "metrics": addresses.metrics}
-    for name, address in chosen.items():
-        setattr(flags, name, "off" if address is None else str(address))
-    # -P: the service's folder may have a `sidecar` of its own.
-    serve = [sys.executable, "-P", "-m", "sidecar", "serve", *as_arguments(flags), "--until-stdin-closes"]
-    beside = Beside(serve, addresses.metrics, options.drain_timeout + _STOP_EXTRA_S)
-    return Run(command, env, addresses, beside).run()
+
+    def beside_at(wished: Addresses) -> tuple[Addresses, Beside]:
+        addresses = _free(wished, flags, env)
+        return addresses, _beside(options, flags, addresses)
+
+    return Run(command, env, Addresses(options.grpc, options.http, options.metrics), beside_at).run()
 
 
-def _addresses(options: ServeOptions, flags: argparse.Namespace, env: Mapping[str, str]) -> Addresses:
-    """The addresses asked for; where nobody asked, the usual ones, or free ports when those are taken."""
+def _free(wished: Addresses, flags: argparse.Namespace, env: Mapping[str, str]) -> Addresses:
+    """The addresses wished for; where nobody asked for one and it is taken, a free port instead.
+
+    Raises:
+        OptionError: one that was asked for can't be had.
+    """
 
     def choose(name: str, address: Address) -> Address:
-        if address.port == 0:
-            return free_address(name, address)
-        if is_given(name, flags, env):
-            return address
         try:
             return free_address(name, address)
         except OptionError:
+            if is_given(name, flags, env):
+                raise
             free = free_address(name, replace(address, port=0))
             say(f"{address} is taken; --{name} is {free}")
             return free
 
     return Addresses(
-        grpc=choose("grpc", options.grpc) if options.grpc else None,
-        http=choose("http", options.http) if options.http else None,
-        metrics=choose("metrics", options.metrics),
+        grpc=choose("grpc", wished.grpc) if wished.grpc else None,
+        http=choose("http", wished.http) if wished.http else None,
+        metrics=choose("metrics", wished.metrics),
     )
+
+
+def _beside(options: ServeOptions, flags: argparse.Namespace, addresses: Addresses) -> Beside:
+    given = argparse.Namespace(**vars(flags))
+    for name, address in {"grpc": addresses.grpc, "http": addresses.http, "metrics": addresses.metrics}.items():
+        setattr(given, name, "off" if address is None else str(address))
+    # -P: the service's folder may have a `sidecar` of its own.
+    serve = [sys.executable, "-P", "-m", "sidecar", "serve", *as_arguments(given), "--until-stdin-closes"]
+    return Beside(serve, addresses.metrics, options.drain_timeout + _STOP_EXTRA_S)
 
 
 class Run:
     """One service with its sidecar."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], addresses: Addresses, beside: Beside) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        wished: Addresses,
+        beside_at: Callable[[Addresses], tuple[Addresses, Beside]],
+    ) -> None:
+        """`beside_at`: a sidecar, not started, at the addresses wished for or at free ones, and which they are."""
         self._command = list(command)
         self._env = env
-        self._addresses = addresses
-        self._beside = beside
+        self._beside_at = beside_at
+        self._addresses, self._beside = beside_at(wished)
         self._service: subprocess.Popen[bytes] | None = None
         self._came: list[int] = []
 
     def run(self) -> int:
-        """Runs the service to its end; returns its exit status, 128 + n when signal n ended it."""
+        """Runs the service to its end; returns its exit status, 128 + n when signal n ended it.
+
+        2 when the sidecar's settings can't be used: that is the user's to mend, and nothing has been started then.
+        """
         self._wakeup, write = os.pipe()
         os.set_blocking(write, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         for number in (*_PASSED, signal.SIGCHLD):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish is the service's as well
                 signal.signal(number, lambda came, _: self._came.append(came))
-        self._beside.start()
-        ended_by = self._await_ready()
-        if ended_by:
-            self._stop_beside()
-            return 128 + ended_by
-        status = self._run_service()
+        status = self._start_beside()
+        if status is None:
+            status = self._run_service()
         self._stop_beside()
         return status
 
+    def _start_beside(self) -> int | None:
+        """Starts the sidecar; returns the status to end with when the service is not to be started."""
+        for _ in range(_TRIES):
+            self._beside.start()
+            ended_by = self._await_ready()
+            if ended_by:
+                return 128 + ended_by
+            if not self._beside.unusable:
+                self._beside.awaited = False
+                return None
+            # Two of us that start at once choose the same ports, and one of them is late.
+            before = self._addresses
+            self._addresses, self._beside = self._beside_at(before)
+            if self._addresses == before:
+                break
+        say("the sidecar's settings can't be used; nothing is started")
+        return USAGE
+
     def _await_ready(self) -> int:
         deadline = time.monotonic() + _READY_TIMEOUT_S
-        while not self._beside.ready():
-            if self._beside.given_up or time.monotonic() > deadline:
+        while self._beside.running and not self._beside.ready():
+            if time.monotonic() > deadline:
                 say("the sidecar is not ready; the service starts without it, and its telemetry is lost until it is")
                 return 0
             self._wait(0.05)

@@ -17,8 +17,8 @@ from sidecar.bridge import Bridge, BridgeSettings
 from sidecar.bridge.state import StateError
 from sidecar.http_server import HttpServer
 from sidecar.ledger import Ledger, describe
-from sidecar.listen import free_address, listen
-from sidecar.options import OptionError, ServeOptions
+from sidecar.listen import listen
+from sidecar.options import OptionError, ServeOptions, either
 from sidecar.page import page_routes
 from sidecar.receive.http import HttpReceiver
 from sidecar.receive.intake import Intake, Route
@@ -74,13 +74,14 @@ class Sidecar:
         try:
             self._bridge = Bridge(settings)
         except StateError as error:
-            raise OptionError(f"--state: {error}") from error
+            raise OptionError(f"{either('state')}: {error}") from error
         self._recent = Recent(options.recent_bytes)
         lanes = LaneSettings(options.queue_bytes, options.max_age)
         self._relay = build_relay(options.forward, options.forward_header, lanes, self._ledger)
         routes = {
             Signal.TRACES: Route((self._recent,), account="recent"),
-            Signal.METRICS: Route((self._bridge,), account="bridge"),
+            # It decodes every point, and a scrape may hold its lock.
+            Signal.METRICS: Route((self._bridge,), account="bridge", slow=True),
         }
         if options.forward:
             routes |= {Signal.TRACES: Route((self._relay, self._recent)), Signal.LOGS: Route((self._relay,))}
@@ -97,9 +98,12 @@ class Sidecar:
             OptionError: an address can't be had; nothing has been served then.
         """
         options = self._options
-        grpc_address = free_address("grpc", options.grpc) if options.grpc else None
+        grpc_sockets = listen("grpc", options.grpc) if options.grpc else []
         http_sockets = listen("http", options.http) if options.http else []
         metrics_sockets = listen("metrics", options.metrics)
+        grpc_address = _bound(options.grpc, grpc_sockets) if options.grpc else None
+        for taken in grpc_sockets:  # grpcio binds for itself, and says less when it can't
+            taken.close()
         if grpc_address:
             self._bind_grpc(grpc_address)
         self._health = Health(
@@ -145,7 +149,7 @@ class Sidecar:
         try:
             self._grpc.add_insecure_port(str(address))
         except RuntimeError as error:  # somebody was quicker
-            raise OptionError(f"--grpc {address}: {error}") from error
+            raise OptionError(f"{either('grpc')} {address}: {error}") from error
 
     def _web(self, health: Health) -> Starlette:
         own = SelfMetrics(
@@ -179,8 +183,10 @@ def _bridge_settings(options: ServeOptions) -> BridgeSettings:
     try:
         contract = load_contract(options.contract)
     except ContractError as error:
-        raise OptionError(f"--contract: {error}") from error
-    return BridgeSettings(views=contract.views, merge=contract.merge, state_dir=options.state)
+        raise OptionError(f"{either('contract')}: {error}") from error
+    return BridgeSettings(
+        views=contract.views, merge=contract.merge, state_dir=options.state, translation=contract.translation
+    )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -9,9 +9,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+# gRPC's own limit is a signed 32-bit number, and protobuf has no larger messages.
+_MAX_BODY = (1 << 31) - 1
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_ANY_HOST = {"0.0.0.0", "::"}  # noqa: S104 - to be compared with
+_LOOPBACK = {"127.0.0.1", "::1"}
+# Names and IPv4 addresses, or what urlsplit leaves of an IPv6 address in brackets; a zone may follow that.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")  # RFC 9110 §5.6.2
 
 
@@ -25,6 +31,12 @@ class Address:
 
     host: str
     port: int
+
+    def overlaps(self, other: Address) -> bool:
+        """Whether only one of two servers could listen, as far as the texts tell."""
+        hosts = {self.host, other.host}
+        same = len(hosts) == 1 or hosts & _ANY_HOST or (hosts & _LOOPBACK and "localhost" in hosts)
+        return bool(same) and self.port == other.port != 0
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -49,6 +61,11 @@ class Target:
     host: str
     port: int
     path: str = ""
+
+    @property
+    def place(self) -> tuple[bool, bool, str, int, str]:
+        """Where it is, however it was written."""
+        return self.grpc, self.secure, self.host, self.port, self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,14 @@ def size(text: str) -> int:
     return count
 
 
+def body_size(text: str) -> int:
+    """A size that one message can have."""
+    count = size(text)
+    if count > _MAX_BODY:
+        raise ValueFormatError(f"a body has at most {_MAX_BODY} bytes, the most that gRPC and protobuf take")
+    return count
+
+
 def duration(text: str) -> float:
     """Seconds: `5s`, `500ms`, `2m`, `1h`."""
     match = _NUMBER.fullmatch(text)
@@ -103,6 +128,8 @@ def target(text: str) -> Target:
         raise allowed from None
     if parts.scheme not in {"http", "https", "grpc", "grpcs"} or not parts.hostname:
         raise allowed
+    if not _HOST.fullmatch(parts.hostname) or not parts.path.isprintable() or " " in parts.path:
+        raise ValueFormatError("a target has no spaces, and its host is a name or an IP address")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueFormatError("a target has no user, query or fragment; secrets go in --forward-header NAME=@FILE")
     grpc = parts.scheme.startswith("grpc")
@@ -120,7 +147,7 @@ def header(text: str) -> Header:
     """`NAME=VALUE` or `NAME=@FILE`."""
     name, equals, value = text.partition("=")
     name, value = name.strip().lower(), value.strip()
-    if not equals or not name or not _TOKEN.issuperset(name) or not value or not value.isprintable():
+    if not equals or not name or not _TOKEN.issuperset(name) or value in {"", "@"} or not value.isprintable():
         raise ValueFormatError("a header is NAME=VALUE or NAME=@FILE")
     return Header(name, file=value[1:]) if value.startswith("@") else Header(name, value)
 

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sidecar.bridge import Bridge, Exposition
+from sidecar.bridge.compress import Coding, compress, preferred
 from sidecar.bridge.model import Family
 from sidecar.ledger import Ledger
 
@@ -40,6 +41,21 @@ class Health:
     draining: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """What a scraper asks for.
+
+    Attributes:
+        accept: formats and escaping of names.
+        encoding: its Accept-Encoding.
+        names: `name[]` of the query: these metrics only, each whole, by family or sample name.
+    """
+
+    accept: str
+    encoding: str
+    names: tuple[str, ...]
+
+
 def metrics_app(
     bridge: Bridge,
     own: Callable[[], tuple[Family, ...]],
@@ -50,10 +66,13 @@ def metrics_app(
     """The app; `own` gives the sidecar's own families and `page` further routes."""
 
     async def metrics(request: Request) -> Response:
-        accept = ", ".join(request.headers.getlist("accept"))
+        scrape = Scrape(
+            accept=", ".join(request.headers.getlist("accept")),
+            encoding=", ".join(request.headers.getlist("accept-encoding")),
+            names=tuple(request.query_params.getlist("name[]")),
+        )
         # The books are read here, on the thread that writes them; rendering and saving the state must not hold it up.
-        exposition = await asyncio.to_thread(_expose, bridge, accept, _own(own))
-        return Response(exposition.body, headers={"content-type": exposition.content_type, "vary": "accept"})
+        return await asyncio.to_thread(_answer, bridge, scrape, _own(own))
 
     async def healthz(request: Request) -> Response:  # noqa: ARG001 - Starlette's shape
         status = "draining" if health.draining else "ok"
@@ -110,10 +129,19 @@ def _own(families: Callable[[], tuple[Family, ...]]) -> tuple[Family, ...]:
         return ()
 
 
-def _expose(bridge: Bridge, accept: str, own: tuple[Family, ...]) -> Exposition:
+def _answer(bridge: Bridge, scrape: Scrape, own: tuple[Family, ...]) -> Response:
+    exposition = _expose(bridge, scrape, own)
+    coding = preferred(scrape.encoding)
+    headers = {"content-type": exposition.content_type, "vary": "accept, accept-encoding"}
+    if coding is not Coding.IDENTITY:
+        headers["content-encoding"] = coding
+    return Response(compress(exposition.body, coding), headers=headers)
+
+
+def _expose(bridge: Bridge, scrape: Scrape, own: tuple[Family, ...]) -> Exposition:
     try:
-        return bridge.expose(accept, own=own)
+        return bridge.expose(scrape.accept, own, scrape.names)
     except Exception:
         # The service's figures matter more than ours: the scrape goes on without them, and the log says so.
         logger.exception("a scrape failed; it is tried again without the sidecar's own metrics")
-        return bridge.expose(accept)
+        return bridge.expose(scrape.accept, names=scrape.names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,12 +15,17 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
 from sidecar.bridge import exponential
-from sidecar.bridge.model import Attributes, Exemplar, ExponentialValue, HistogramValue, Kind, SummaryValue
+from sidecar.bridge.model import Attributes, Exemplar, ExponentialValue, HistogramValue, Kind, SummaryValue, Value
 from sidecar.bridge.points import Decoded, Descriptor, Export, MetricPoints, Point, Problem, Scope
 
 # No real SDK goes past scale 20; the formulas for bucket boundaries stay finite well beyond these.
 MAX_SCALE = 40
 MIN_SCALE = -20
+#: Distinct problems of one request that are told apart, and the characters of each.
+MAX_PROBLEMS = 100
+MAX_DETAIL = 500
+#: Of one point; a bucket shows one, and SDKs keep one for each or a few in all.
+MAX_EXEMPLARS = 1_000
 
 
 class InvalidExportError(ValueError):
@@ -41,7 +46,7 @@ def decode(body: bytes) -> Decoded:
         request = ExportMetricsServiceRequest.FromString(body)
     except DecodeError as error:
         raise InvalidExportError(f"no ExportMetricsServiceRequest in {len(body)} bytes: {error}") from error
-    problems: list[Problem] = []
+    problems = _Problems()
     exports = [
         Export(
             _attributes(group.resource.attributes),
@@ -53,7 +58,25 @@ def decode(body: bytes) -> Decoded:
         )
         for group in request.resource_metrics
     ]
-    return Decoded(tuple(exports), tuple(problems))
+    return Decoded(tuple(exports), problems.found())
+
+
+class _Problems:
+    """What is unusable, counted by reason and metric: two bytes make a bad point, an object each would cost more."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], tuple[str, int]] = {}
+
+    def add(self, reason: str, metric: str, detail: str, points: int) -> None:
+        """Counts points; the first detail of a metric stays. Of too many metrics the names are left out."""
+        if len(self._found) >= MAX_PROBLEMS and (reason, metric) not in self._found:
+            metric, detail = "", f"in more than {MAX_PROBLEMS} metrics, lastly {detail}"
+        first, count = self._found.get((reason, metric), (detail, 0))
+        self._found[reason, metric] = (first, count + points)
+
+    def found(self) -> tuple[Problem, ...]:
+        """One for each reason and metric, in the order in which they were met."""
+        return tuple(Problem(*key, detail[:MAX_DETAIL], count) for key, (detail, count) in self._found.items())
 
 
 def text_of(value: AnyValue) -> str:
@@ -104,28 +127,30 @@ def _scope(scope: InstrumentationScope, schema_url: str) -> Scope:
     return Scope(scope.name, scope.version, schema_url, _attributes(scope.attributes))
 
 
-def _metrics(scope: Scope, metrics: Iterable[pb.Metric], problems: list[Problem]) -> Iterator[MetricPoints]:
+def _metrics(scope: Scope, metrics: Iterable[pb.Metric], problems: _Problems) -> Iterator[MetricPoints]:
     for metric in metrics:
         which = metric.WhichOneof("data")
         if which is None:
             continue  # no points, so nothing is lost
         data = getattr(metric, which)
         if not metric.name:
-            problems.append(Problem("no_name", "", "a metric without a name", len(data.data_points)))
+            problems.add("no_name", "", "a metric without a name", len(data.data_points))
             continue
         temporality = getattr(data, "aggregation_temporality", pb.AGGREGATION_TEMPORALITY_CUMULATIVE)
         if temporality == pb.AGGREGATION_TEMPORALITY_UNSPECIFIED:
-            problems.append(
-                Problem("no_temporality", metric.name, "neither cumulative nor delta", len(data.data_points))
-            )
+            problems.add("no_temporality", metric.name, "neither cumulative nor delta", len(data.data_points))
             continue
         kind = _kind(which, data)
         points: list[Point] = []
+        bad, first = 0, ""
         for point in data.data_points:
             try:
                 points.append(_point(kind, point))
             except _BadPointError as error:
-                problems.append(Problem("malformed", metric.name, str(error)))
+                bad += 1
+                first = first or str(error)
+        if bad:
+            problems.add("malformed", metric.name, first, bad)
         yield MetricPoints(
             Descriptor(scope, metric.name, kind, metric.unit),
             metric.description,
@@ -152,17 +177,20 @@ def _point(
     kind: Kind,
     point: pb.NumberDataPoint | pb.HistogramDataPoint | pb.ExponentialHistogramDataPoint | pb.SummaryDataPoint,
 ) -> Point:
-    attributes = _attributes(point.attributes)
-    start_ns, time_ns = point.start_time_unix_nano, point.time_unix_nano
+    value: Value | None
+    exemplars: tuple[Exemplar, ...] = ()
     if point.flags & pb.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
-        return Point(attributes, start_ns, time_ns, None)
-    if isinstance(point, pb.NumberDataPoint):
-        return Point(attributes, start_ns, time_ns, _number(kind, point), _exemplars(point.exemplars))
-    if isinstance(point, pb.HistogramDataPoint):
-        return Point(attributes, start_ns, time_ns, _histogram(point))
-    if isinstance(point, pb.ExponentialHistogramDataPoint):
-        return Point(attributes, start_ns, time_ns, _exponential(point))
-    return Point(attributes, start_ns, time_ns, SummaryValue(point.sum, point.count))
+        value = None
+    elif isinstance(point, pb.NumberDataPoint):
+        value, exemplars = _number(kind, point), _exemplars(point.exemplars)
+    elif isinstance(point, pb.HistogramDataPoint):
+        value = _histogram(point)
+    elif isinstance(point, pb.ExponentialHistogramDataPoint):
+        value = _exponential(point)
+    else:
+        value = SummaryValue(point.sum, point.count)
+    # The value first: of a bad point nothing more is looked at.
+    return Point(_attributes(point.attributes), point.start_time_unix_nano, point.time_unix_nano, value, exemplars)
 
 
 def _number(kind: Kind, point: pb.NumberDataPoint) -> int | float:
@@ -220,14 +248,19 @@ def _exponential(point: pb.ExponentialHistogramDataPoint) -> ExponentialValue:
     )
 
 
-def _exemplars(exemplars: Iterable[pb.Exemplar]) -> tuple[Exemplar, ...]:
+def _exemplars(exemplars: Sequence[pb.Exemplar]) -> tuple[Exemplar, ...]:
     return tuple(
         Exemplar(
             value=exemplar.as_int if exemplar.WhichOneof("value") == "as_int" else exemplar.as_double,
             timestamp_ns=exemplar.time_unix_nano,
-            trace_id=exemplar.trace_id.hex(),
-            span_id=exemplar.span_id.hex(),
+            trace_id=_id(exemplar.trace_id, 16),
+            span_id=_id(exemplar.span_id, 8),
             attributes=_attributes(exemplar.filtered_attributes),
         )
-        for exemplar in exemplars
+        for exemplar in exemplars[-MAX_EXEMPLARS:]
     )
+
+
+def _id(sent: bytes, length: int) -> str:
+    """OTLP, `Exemplar`: ids have 16 and 8 bytes; one of all zeros or of another length names nothing."""
+    return sent.hex() if len(sent) == length and any(sent) else ""

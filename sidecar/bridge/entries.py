@@ -10,7 +10,7 @@ from typing import TypeAlias
 from sidecar.bridge.model import Attributes, Kind, Value
 from sidecar.bridge.points import Descriptor
 from sidecar.bridge.streams import Stream
-from sidecar.bridge.workers import DEFAULT_INTERVAL_NS, Rhythm
+from sidecar.bridge.workers import DEFAULT_INTERVAL_NS, SECOND, Rhythm
 
 #: A metric, and whether its points are deltas.
 StreamKey: TypeAlias = tuple[Descriptor, bool]
@@ -32,19 +32,27 @@ class Limits:
             worker with defaults is never cut by the bridge.
         series: the same for the whole pod; a scrape of this many counters is some 5 MB.
         streams: of all workers; points of more streams are dropped and counted.
+        request_points: of one request; a larger one is refused before it is decoded.
         metrics: distinct metrics; points of more are dropped and counted.
-        dead_streams: of ended workers, kept apart so that late points can still be placed; then added up for good.
-        dead_workers: the same, in workers.
-        tombstones: identities of workers added up for good, remembered so that nothing of theirs counts twice.
+        dead_streams: of ended workers, kept apart so that late points can still be placed; then added up for good,
+            unless they ended within `dead_kept_ns` and the limit of streams has room.
+        dead_workers: the same, in workers, however lately they ended.
+        dead_kept_ns: a pause of a process is rarely longer.
+        tombstone_bytes: what is remembered of workers added up for good, so that one that comes back counts exactly.
+        tombstones: identities of those remembered, and as many again of those given up, so that nothing of theirs
+            counts twice.
         default_interval_ns: assumed of a worker that has exported once, when no other worker has a known rhythm.
     """
 
     series_per_metric: int = 2_000
     series: int = 50_000
     streams: int = 250_000
+    request_points: int = 250_000
     metrics: int = 5_000
     dead_streams: int = 10_000
     dead_workers: int = 500
+    dead_kept_ns: int = 600 * SECOND
+    tombstone_bytes: int = 8 * 2**20
     tombstones: int = 10_000
     default_interval_ns: int = DEFAULT_INTERVAL_NS
 
@@ -62,12 +70,14 @@ class Series:
 
     __slots__ = ("attributes", "base", "entries", "shown", "start_ns")
 
-    def __init__(self, attributes: Attributes, base: Value | None = None, start_ns: int = 0) -> None:
+    def __init__(
+        self, attributes: Attributes, base: Value | None = None, start_ns: int = 0, shown: float = 0.0
+    ) -> None:
         self.attributes = attributes
         self.base = base
         self.start_ns = start_ns
         self.entries: dict[Entry, None] = {}  # in order, and quick to leave
-        self.shown = 0.0
+        self.shown = shown
 
     def began(self, start_ns: int) -> None:
         """Notes a stream's start."""
@@ -99,9 +109,10 @@ class Worker:
         delta: it sends deltas, so a gauge that it does not mention has not changed.
         shared: two processes were seen under this identity.
         ghost: another identity sent a stream with the very same start: a fork of a process that had counted before.
+        adopted: streams that came back after what is needed to go on exactly had been given up.
     """
 
-    __slots__ = ("alive", "delta", "entries", "ghost", "identity", "rhythm", "shared", "silence_ns")
+    __slots__ = ("adopted", "alive", "delta", "entries", "ghost", "identity", "rhythm", "shared", "silence_ns")
 
     def __init__(self, identity: Attributes, rhythm: Rhythm) -> None:
         self.identity = identity
@@ -112,6 +123,7 @@ class Worker:
         self.delta = False
         self.shared = False
         self.ghost = False
+        self.adopted = 0
 
     def streams(self) -> int:
         """How many it has."""

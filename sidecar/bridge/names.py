@@ -1,21 +1,25 @@
 """OpenTelemetry names as Prometheus names: the rules of the compatibility spec 1.60, as tables.
 
 Source: OpenTelemetry specification 1.60, compatibility/prometheus_and_openmetrics.md, "OTLP Metric points to
-Prometheus"; each rule names its section. Where the spec leaves room, Prometheus' own OTLP receiver decides, so that a
-metric has one name whether it is scraped here or sent there.
+Prometheus", and metrics/sdk_exporters/prometheus.md, "Configuration"; each rule names its section. Where the spec
+leaves room, Prometheus' own OTLP receiver (otlptranslator 1.0) decides, so that a metric has one name whether it is
+scraped here or sent there. It differs where it leaves the spec: it drops leading and trailing underscores, has no word
+for a rate per `min`, and takes a whole unit away for a bracket in it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from sidecar.bridge.escaping import Escaping, escaped_label, escaped_metric
 from sidecar.bridge.model import Attributes, Family, Kind
 
-#: "Metric Metadata": UCUM abbreviations and their words. Those after the blank line are not in the spec's table but in
-#: Prometheus' receiver.
+#: "Metric Metadata": "converting from abbreviations to full words"; the words are those of Prometheus' receiver.
 UNITS: Final = {
     "d": "days",
     "h": "hours",
@@ -66,19 +70,63 @@ _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]+")
 _UNDERSCORES = re.compile(r"_{2,}")
 
 
-def metric_name(name: str, kind: Kind, unit: str) -> str:
+class Translation(StrEnum):
+    """How much of a name is changed (Prometheus exporter spec, "Configuration", `translation_strategy`)."""
+
+    UNDERSCORES = "UnderscoreEscapingWithSuffixes"
+    UNDERSCORES_ONLY = "UnderscoreEscapingWithoutSuffixes"
+    UTF8 = "NoUTF8EscapingWithSuffixes"
+    NONE = "NoTranslation"
+
+    @property
+    def escapes(self) -> bool:
+        """Whether discouraged characters become underscores here already, for every scraper alike."""
+        return self in (Translation.UNDERSCORES, Translation.UNDERSCORES_ONLY)
+
+    @property
+    def suffixes(self) -> bool:
+        """Whether unit and type are told by the name's end."""
+        return self in (Translation.UNDERSCORES, Translation.UTF8)
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How names look in one scrape.
+
+    "The content negotiation requirements MUST take precedence over the configured translation strategy" (Prometheus
+    exporter spec): names of the UTF-8 strategies are escaped for a scraper that has not said it can read them.
+
+    Attributes:
+        translation: the contract's choice.
+        escaping: the scraper's.
+    """
+
+    translation: Translation = Translation.UNDERSCORES
+    escaping: Escaping = Escaping.UNDERSCORES
+
+
+PLAIN: Final = Naming()
+
+
+def metric_name(name: str, kind: Kind, unit: str, naming: Naming = PLAIN) -> str:
     """The name with its unit and type suffix, e.g. `http.server.request.duration`, s → `…_duration_seconds`.
 
-    For counters it is the name of the sample, with `_total`; OpenMetrics' family name lacks it.
+    For counters it is the name of the sample, with `_total` ("Sums"); OpenMetrics' family name lacks it. A name that
+    would begin with a digit gets an underscore, as in Prometheus' receiver.
     """
-    parts = _clean(name, _NOT_IN_NAME)
-    type_word = SUFFIXES.get(kind, "")
-    # "Metric Metadata": a suffix that the name has already is not repeated; the unit goes before the type's.
-    if type_word and parts.endswith(f"_{type_word}"):
-        parts = parts.removesuffix(f"_{type_word}")
-    for word in (unit_word(unit, kind), type_word):
-        if word and parts != word and not parts.endswith(f"_{word}"):
-            parts = _UNDERSCORES.sub("_", f"{parts}_{word}")
+    escapes = naming.translation.escapes
+    parts = _clean(name, _NOT_IN_NAME) if escapes else name
+    if naming.translation.suffixes:
+        type_word = SUFFIXES.get(kind, "")
+        # "Metric Metadata": a suffix that the name has already is not repeated; the unit goes before the type's.
+        if _ends(parts, type_word):
+            parts = parts[: -len(type_word) - 1]
+        for word in (unit_word(unit, kind), type_word):
+            if word and parts != word and not _ends(parts, word):
+                parts = f"{parts}_{word}"
+    if not escapes:
+        return escaped_metric(parts, naming.escaping)
+    parts = _UNDERSCORES.sub("_", parts)
     return f"_{parts}" if parts[0].isdigit() else parts
 
 
@@ -97,13 +145,18 @@ def unit_word(unit: str, kind: Kind) -> str:
 
 
 @lru_cache(maxsize=4096)  # the same few keys come with every series of every scrape
-def label_name(key: str) -> str:
-    """An attribute's key as a label's name ("Metric Attributes")."""
+def label_name(key: str, naming: Naming = PLAIN) -> str:
+    """An attribute's key as a label's name ("Metric Attributes"); `key_` before a digit is Prometheus' receiver's.
+
+    Prometheus keeps names that begin with `__` for itself: an attribute must not rename its series.
+    """
+    if not naming.translation.escapes and not key.startswith("__"):
+        return escaped_label(key, naming.escaping)
     name = _clean(key, _NOT_IN_LABEL)
     return f"key_{name}" if name[0].isdigit() else name
 
 
-def labels(attributes: Iterable[tuple[str, str]], kind: Kind) -> Attributes:
+def labels(attributes: Iterable[tuple[str, str]], kind: Kind, naming: Naming = PLAIN) -> Attributes:
     """Attributes as sorted labels; keys that become one label join their values ("Metric Attributes").
 
     "… the values MUST be concatenated together, separated by `;`, and ordered by the lexicographical order of the
@@ -112,14 +165,14 @@ def labels(attributes: Iterable[tuple[str, str]], kind: Kind) -> Attributes:
     joined: dict[str, str] = {}
     reserved = RESERVED.get(kind, {})
     for key, value in sorted(attributes):
-        name = label_name(key)
+        name = label_name(key, naming)
         name = reserved.get(name, name)
         joined[name] = f"{joined[name]};{value}" if name in joined else value
     return tuple(sorted((name, value) for name, value in joined.items() if value))
 
 
 def scope_labels(family: Family) -> tuple[tuple[str, str], ...]:
-    """The scope as labels of each sample ("Instrumentation Scope")."""
+    """The scope as further attributes of each sample ("Instrumentation Scope")."""
     name, version = family.scope
     own = {
         "otel_scope_name": name,
@@ -128,9 +181,13 @@ def scope_labels(family: Family) -> tuple[tuple[str, str], ...]:
     }
     # "Scope attributes that … would conflict with `otel_scope_name`, … MUST be dropped."
     extra = {
-        label: value for key, value in family.scope_attributes if (label := label_name(f"otel_scope_{key}")) not in own
+        key: value for label, value in family.scope_attributes if label_name(key := f"otel_scope_{label}") not in own
     }
     return tuple((own | extra).items())
+
+
+def _ends(name: str, word: str) -> bool:
+    return bool(word) and name.endswith((f"_{word}", f".{word}"))
 
 
 def _clean(name: str, wrong: re.Pattern[str]) -> str:

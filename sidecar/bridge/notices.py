@@ -11,6 +11,7 @@ logger = logging.getLogger("sidecar.bridge")
 
 #: Distinct things named in the log; a leak of metric names must not grow memory or log.
 MAX_NAMED = 1_000
+MAX_CHARACTERS = 500
 
 
 class Notices:
@@ -33,7 +34,14 @@ class Notices:
 
     def once(self, reason: str, subject: str, detail: str) -> None:
         """Logs a warning the first time this reason meets this subject."""
+        subject = _line(subject)
         if (reason, subject) in self._named or len(self._named) >= MAX_NAMED:
             return
         self._named.add((reason, subject))
-        logger.warning("%s: %s: %s", reason, subject or "(no name)", detail)
+        logger.warning("%s: %s: %s", reason, subject or "(no name)", _line(detail))
+
+
+def _line(text: str) -> str:
+    """What a sender wrote, on one line of bearable length."""
+    short = text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"
+    return short if short.isprintable() else repr(short)[1:-1]

@@ -5,90 +5,33 @@ Gauges and up-down counters are left out: they come with the next export, and an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
 
 from sidecar.bridge.entries import LASTING, Entry, Metric, Series, Worker
-from sidecar.bridge.model import Attributes, ExponentialValue, HistogramValue, Kind, SummaryValue, Value
-from sidecar.bridge.points import Descriptor, Point, Scope
+from sidecar.bridge.model import Attributes, Kind
+from sidecar.bridge.points import Descriptor, Scope
+from sidecar.bridge.records import SavedCumulative, SavedDelta, SavedValue, load, load_stream, save, save_stream
 from sidecar.bridge.store import Store, entries
-from sidecar.bridge.streams import Cumulative, Delta, Incarnation
+from sidecar.bridge.streams import Cumulative, Delta
+from sidecar.bridge.tombstones import Tombstone
 from sidecar.bridge.workers import Rhythm
 
 FORMAT = 1
-#: Larger integers do not fit the file; Prometheus, which counts in floats, has lost their last digits already.
-_MAX_INT = 2**63 - 1
-
-
-class SavedHistogram(Struct, frozen=True, array_like=True, tag="h"):
-    """An explicit histogram without exemplars, which come again with the next export."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    sum: float
-    count: int
-
-
-class SavedExponential(Struct, frozen=True, array_like=True, tag="e"):
-    """An exponential histogram without exemplars."""
-
-    scale: int
-    zero_count: int
-    zero_threshold: float
-    offset: int
-    counts: tuple[int, ...]
-    negative_offset: int
-    negative_counts: tuple[int, ...]
-    sum: float
-    count: int
-
-
-class SavedSummary(Struct, frozen=True, array_like=True, tag="s"):
-    """A summary's sum and count."""
-
-    sum: float
-    count: int
-
-
-SavedValue = int | float | SavedHistogram | SavedExponential | SavedSummary
-
-
-class SavedPart(Struct, frozen=True, array_like=True):
-    """One incarnation of a cumulative stream."""
-
-    start_ns: int
-    time_ns: int
-    value: SavedValue
-    after_ns: int
-    before: SavedValue | None
-
-
-class SavedCumulative(Struct, frozen=True, array_like=True, tag="c"):
-    """A cumulative stream; the last part is the current one."""
-
-    parts: tuple[SavedPart, ...]
-    folded: SavedValue | None
-    floor_ns: int
-    adopted_ns: int
-
-
-class SavedDelta(Struct, frozen=True, array_like=True, tag="d"):
-    """A delta stream."""
-
-    start_ns: int
-    time_ns: int
-    value: SavedValue
-    windows: tuple[tuple[int, int], ...]
-    adopted_ns: int
 
 
 class SavedSeries(Struct, frozen=True, array_like=True):
-    """A series and what ended workers left in it."""
+    """A series and what ended workers left in it.
+
+    `shown` is the last float handed out: added up in another order after a restart, it may come out lower by a bit.
+    """
 
     attributes: Attributes
     base: SavedValue | None
     start_ns: int
+    shown: float = 0.0
 
 
 class SavedMetric(Struct, frozen=True, array_like=True):
@@ -122,6 +65,18 @@ class SavedWorker(Struct, frozen=True, array_like=True):
     streams: tuple[SavedStream, ...]
 
 
+class SavedTombstone(Struct, frozen=True, array_like=True):
+    """A worker that was added up for good; streams are packed, by the position of the metric and whether of deltas."""
+
+    identity: Attributes
+    heard_ns: int
+    read_ns: int
+    gaps: tuple[int, ...]
+    shared: bool
+    ghost: bool
+    streams: tuple[tuple[int, bool, bytes], ...]
+
+
 class Snapshot(Struct, frozen=True, array_like=True):
     """Everything that must outlive the sidecar's process."""
 
@@ -129,6 +84,7 @@ class Snapshot(Struct, frozen=True, array_like=True):
     metrics: tuple[SavedMetric, ...]
     workers: tuple[SavedWorker, ...]
     folded: tuple[tuple[Attributes, int], ...]
+    tombstones: tuple[SavedTombstone, ...] = ()  # files of before have none
 
 
 def take(store: Store) -> Snapshot:
@@ -141,7 +97,7 @@ def take(store: Store) -> Snapshot:
         if descriptor in place and isinstance(entry.stream, Cumulative | Delta):
             key = name if isinstance(name, bytes) else b""
             streams[worker.identity].append(
-                SavedStream(place[descriptor], series_place[id(entry.series)], key, _save_stream(entry.stream))
+                SavedStream(place[descriptor], series_place[id(entry.series)], key, save_stream(entry.stream))
             )
     return Snapshot(
         FORMAT,
@@ -151,6 +107,7 @@ def take(store: Store) -> Snapshot:
             for w in store.workers.values()
         ),
         tuple(store.folded.items()),
+        tuple(_save_tombstone(identity, one, place) for identity, one in store.tombstones.held.items()),
     )
 
 
@@ -167,7 +124,7 @@ def restore(snapshot: Snapshot, store: Store) -> None:
         descriptor = Descriptor(Scope(*saved.scope), saved.name, Kind(saved.kind), saved.unit)
         metric = store.metrics[descriptor] = Metric(descriptor, saved.description)
         metric.overflowed = saved.overflowed
-        held = [Series(one.attributes, _load(one.base), one.start_ns) for one in saved.series]
+        held = [Series(one.attributes, load(one.base), one.start_ns, one.shown) for one in saved.series]
         metric.series.update((one.attributes, one) for one in held)
         store.series += len(held)
         metrics.append((descriptor, held))
@@ -179,10 +136,16 @@ def restore(snapshot: Snapshot, store: Store) -> None:
                 raise ValueError("a stream points at a series that is not there")
             descriptor, held = metrics[one.metric]
             series = held[one.series]
-            stream = _load_stream(one.stream)
+            stream = load_stream(one.stream)
             key = (descriptor, isinstance(stream, Delta))
             store.attach(worker, key, one.key or series.attributes, Entry(stream, worker, series, process.heard_ns))
     store.folded.update(snapshot.folded)
+    for stone in snapshot.tombstones:
+        if not all(0 <= number < len(metrics) for number, _, _ in stone.streams):
+            raise ValueError("a tombstone points at a metric that is not there")
+        streams = {(metrics[number][0], delta): packed for number, delta, packed in stone.streams}
+        rhythm = Rhythm(stone.heard_ns, stone.read_ns, stone.gaps)
+        store.give_up(store.tombstones.keep(stone.identity, Tombstone(rhythm, stone.shared, stone.ghost, streams)))
 
 
 def _save_metric(metric: Metric) -> SavedMetric:
@@ -195,87 +158,11 @@ def _save_metric(metric: Metric) -> SavedMetric:
         metric.descriptor.unit,
         metric.description,
         metric.overflowed,
-        tuple(SavedSeries(one.attributes, _save(one.base), one.start_ns) for one in metric.series.values()),
+        tuple(SavedSeries(one.attributes, save(one.base), one.start_ns, one.shown) for one in metric.series.values()),
     )
 
 
-def _save_stream(stream: Cumulative | Delta) -> SavedCumulative | SavedDelta:
-    if isinstance(stream, Delta):
-        return SavedDelta(stream.start_ns, stream.time_ns, _number_or(stream.value), stream.windows, stream.adopted_ns)
-    parts = (*stream.earlier, stream.current)
-    return SavedCumulative(
-        tuple(
-            SavedPart(part.start_ns, part.time_ns, _number_or(part.value), part.after_ns, _save(part.before))
-            for part in parts
-        ),
-        _save(stream.folded),
-        stream.floor_ns,
-        stream.adopted_ns,
-    )
-
-
-def _load_stream(saved: SavedCumulative | SavedDelta) -> Cumulative | Delta:
-    if isinstance(saved, SavedDelta):
-        value = _load_value(saved.value)
-        delta = Delta(Point((), saved.start_ns, saved.time_ns, value), value)
-        delta.windows, delta.adopted_ns = saved.windows, saved.adopted_ns
-        return delta
-    if not saved.parts:
-        raise ValueError("a stream without a value")
-    parts = [
-        Incarnation(one.start_ns, one.time_ns, _load_value(one.value), one.after_ns, _load(one.before))
-        for one in saved.parts
-    ]
-    current = parts[-1]
-    stream = Cumulative(Point((), current.start_ns, current.time_ns, current.value), current.value)
-    stream.current, stream.earlier = current, tuple(parts[:-1])
-    stream.folded, stream.floor_ns, stream.adopted_ns = _load(saved.folded), saved.floor_ns, saved.adopted_ns
-    return stream
-
-
-def _save(value: Value | None) -> SavedValue | None:
-    return None if value is None else _number_or(value)
-
-
-def _number_or(value: Value) -> SavedValue:
-    if isinstance(value, HistogramValue):
-        return SavedHistogram(value.bounds, value.counts, value.sum, value.count)
-    if isinstance(value, ExponentialValue):
-        return SavedExponential(
-            value.scale,
-            value.zero_count,
-            value.zero_threshold,
-            value.offset,
-            value.counts,
-            value.negative_offset,
-            value.negative_counts,
-            value.sum,
-            value.count,
-        )
-    if isinstance(value, SummaryValue):
-        return SavedSummary(value.sum, value.count)
-    return float(value) if isinstance(value, int) and value > _MAX_INT else value
-
-
-def _load(value: SavedValue | None) -> Value | None:
-    return None if value is None else _load_value(value)
-
-
-def _load_value(value: SavedValue) -> Value:
-    if isinstance(value, SavedHistogram):
-        return HistogramValue(value.bounds, value.counts, value.sum, value.count)
-    if isinstance(value, SavedExponential):
-        return ExponentialValue(
-            value.scale,
-            value.zero_count,
-            value.zero_threshold,
-            value.offset,
-            value.counts,
-            value.negative_offset,
-            value.negative_counts,
-            value.sum,
-            value.count,
-        )
-    if isinstance(value, SavedSummary):
-        return SummaryValue(value.sum, value.count)
-    return value
+def _save_tombstone(identity: Attributes, one: Tombstone, place: Mapping[Descriptor, int]) -> SavedTombstone:
+    rhythm = one.rhythm
+    streams = tuple((place[descriptor], delta, packed) for (descriptor, delta), packed in one.streams.items())
+    return SavedTombstone(identity, rhythm.heard_ns, rhythm.read_ns, rhythm.gaps, one.shared, one.ghost, streams)

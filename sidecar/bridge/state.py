@@ -8,14 +8,30 @@ and their totals are gone with it, while an fsync on a busy node can take longer
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import time
+import weakref
 from pathlib import Path
 
 import msgspec
 
 from sidecar.bridge.snapshot import Snapshot
 
+if sys.platform == "win32":
+
+    def _lock(descriptor: int) -> None:
+        """There is no lock there that ends with its process."""
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        """Takes the lock; BlockingIOError when another holds it."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 NAME = "bridge.state"
+LOCK = "bridge.lock"
 _MAGIC = b"otel-sidecar bridge state\n"
 _DIGEST = 16
 
@@ -29,10 +45,12 @@ class DamagedStateError(ValueError):
 
 
 class StateFile:
-    """Reads and writes the state in one directory.
+    """Reads and writes the state in one directory, which is its own until `close` or the end of the process.
+
+    Two sidecars that write one file in turn would each throw the other's totals away.
 
     Raises:
-        StateError: the directory cannot be made or written.
+        StateError: the directory cannot be made or written, or another sidecar uses it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -40,10 +58,17 @@ class StateFile:
         self._temporary = directory / f"{NAME}.tmp"
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            self._unlock = _locked(directory, self)
             self._temporary.write_bytes(b"")
             self._temporary.unlink()
+        except StateError:
+            raise
         except OSError as error:
             raise StateError(f"state directory {directory}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Leaves the directory to the next."""
+        self._unlock()
 
     def load(self) -> Snapshot | None:
         """The saved state; None when there is none.
@@ -97,3 +122,18 @@ class StateFile:
 
 def _checksum(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=_DIGEST).digest()
+
+
+def _locked(directory: Path, owner: object) -> weakref.finalize[[int], object]:
+    """Locks the directory; what is returned unlocks it, at the latest when the owner is gone."""
+    # The file stays: were it removed, two could hold locks on two files of this name.
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    unlock = weakref.finalize(owner, os.close, descriptor)
+    try:
+        _lock(descriptor)
+    except BlockingIOError:
+        unlock()
+        raise StateError(f"state directory {directory} is in use by another sidecar") from None
+    except OSError:
+        pass  # some network file systems know no locks; without one the state is as good as it was
+    return unlock

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sidecar.bridge.entries import Metric
+from sidecar.bridge.entries import OVERFLOW, Metric
 from sidecar.bridge.model import Attributes, Family, Kind, Series
+from sidecar.bridge.points import Problem
 from sidecar.bridge.store import Store
 
 SCOPE = ("otel-sidecar", "")
@@ -39,7 +40,7 @@ class BridgeStats:
             duplicate, a point seen before · stale, older than the one in use · late, of an ended worker that was added
             up for good · stream_limit, metric_limit, no room · malformed, no_name, no_temporality, unusable as sent.
         resets: of counters that began anew.
-        adopted: streams of workers that were added up for good and reported again.
+        adopted: streams that came back after their last values were given up: see `Store.give_up`.
         overflowed: metrics with an overflow series → distinct values by label, the guilty one among them.
         left_out: (reason, metric or view) of what the last scrape could not show.
         state_bytes: size of the state file as last written; 0 without one.
@@ -65,14 +66,43 @@ class BridgeStats:
 
 
 def overflowed(store: Store) -> dict[str, dict[str, int]]:
-    """Metrics that had more series than fit → distinct values of each label among those that did."""
-    return {metric.descriptor.name: label_values(metric) for metric in store.metrics.values() if metric.overflowed}
+    """Metrics that had more series than fit → distinct values of each label among those that did.
+
+    Where the pod's limit was the cause, the metric that took the room is among them.
+    """
+    found = {metric.descriptor.name: label_values(metric) for metric in store.metrics.values() if metric.overflowed}
+    if any(_cut_by_the_pod(metric, store) for metric in store.metrics.values()):
+        largest = _largest(store)
+        found[largest.descriptor.name] = label_values(largest)
+    return found
+
+
+def overflows(store: Store) -> Iterator[Problem]:
+    """The same in sentences, one for each metric that was cut."""
+    for metric in store.metrics.values():
+        if metric.overflowed:
+            name, pod = metric.descriptor.name, _cut_by_the_pod(metric, store)
+            largest = _largest(store) if pod else metric
+            label, values = max(label_values(largest).items(), key=lambda item: item[1], default=("", 0))
+            limit = f"the pod has {store.series} series" if pod else f"{name} has {len(metric.series)} series"
+            took = f", {len(largest.series)} of them {largest.descriptor.name}" if pod else ""
+            most = f". Most values: {label} ({values})" if label else ""
+            detail = f'{limit}{took}; the rest of {name} is in otel_metric_overflow="true"{most}'
+            yield Problem("overflow", name, detail, 0)
+
+
+def _cut_by_the_pod(metric: Metric, store: Store) -> bool:
+    return metric.overflowed and len(metric.series) < store.limits.series_per_metric
+
+
+def _largest(store: Store) -> Metric:
+    return max(store.metrics.values(), key=lambda metric: len(metric.series))
 
 
 def label_values(metric: Metric) -> dict[str, int]:
     """Distinct values by label."""
     values: dict[str, set[str]] = {}
-    for attributes in metric.series:
+    for attributes in metric.series.keys() - {OVERFLOW}:
         for key, value in attributes:
             values.setdefault(key, set()).add(value)
     return {key: len(found) for key, found in sorted(values.items())}
@@ -110,7 +140,12 @@ def families(stats: BridgeStats) -> Iterator[Family]:
         (((("reason", reason),), count) for reason, count in sorted(stats.dropped.items())),
     )
     yield one("resets", Kind.COUNTER, "Streams that began anew.", [((), stats.resets)])
-    yield one("adopted", Kind.COUNTER, "Streams of workers taken for dead that came back.", [((), stats.adopted)])
+    yield one(
+        "adopted",
+        Kind.COUNTER,
+        "Streams that came back after their last values were given up; what they counted meanwhile is missing.",
+        [((), stats.adopted)],
+    )
     yield one(
         "left_out",
         Kind.GAUGE,

@@ -94,6 +94,12 @@ class Cumulative:
         self.adopted_ns = added_up_ns
         self.current = self._begin(self.current.start_ns, self.current.time_ns, self.current.value)
 
+    def settle(self) -> None:
+        """Counts what comes beyond the values it has: those were added up for good, and nothing since is lost."""
+        self.folded = None
+        for part in (*self.earlier, self.current):
+            part.before = part.value
+
     def offer(self, point: Point, value: Value, received_ns: int) -> Outcome:
         """Uses the point, or says why not."""
         if point.time_ns <= self.adopted_ns:
@@ -213,6 +219,10 @@ class Delta:
     def adopt(self, added_up_ns: int) -> None:
         """Counts windows after `added_up_ns` only, up to which the worker was added up for good."""
         self.adopted_ns = added_up_ns
+
+    def settle(self) -> None:
+        """Counts what comes beyond the windows it has: those were added up for good."""
+        self.value = subtract(self.value, self.value)
 
     def offer(self, point: Point, value: Value, received_ns: int) -> Outcome:
         """Counts the window, unless it was counted or is older than what is remembered."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
+from sidecar.bridge.escaping import is_plain_label, is_plain_metric, quoted
 from sidecar.bridge.model import Attributes, HistogramValue, SummaryValue
 from sidecar.bridge.numbers import bound, number
 from sidecar.bridge.prom import Metric, Row, Type
@@ -21,12 +22,34 @@ def render(metrics: Iterable[Metric]) -> bytes:
     return "".join(line for metric in metrics for line in _metric(metric)).encode("utf-8", "replace")
 
 
-def label_block(labels: Attributes, extra: str = "") -> str:
-    """`{a="b",le="1.0"}`, or nothing."""
-    inner = ",".join([f'{name}="{value.translate(_LABEL_ESCAPES)}"' for name, value in labels])
-    if extra:
-        inner = f"{inner},{extra}" if inner else extra
-    return f"{{{inner}}}" if inner else ""
+def inside(labels: Attributes) -> str:
+    """`a="b",c="d"`: what stands between the braces; names beyond ASCII are in quotes."""
+    return ",".join(
+        [
+            f'{name if is_plain_label(name) else quoted(name)}="{value.translate(_LABEL_ESCAPES)}"'
+            for name, value in labels
+        ]
+    )
+
+
+def sample(name: str, labels: str, last: str = "") -> str:
+    """A sample's name and labels; a name that needs quotes stands among the labels (Prometheus' UTF-8 syntax).
+
+    Args:
+        name: of the sample.
+        labels: see `inside`: the same for all samples of a series.
+        last: one label more, such as `le="1.0"`.
+    """
+    if last:
+        labels = f"{labels},{last}" if labels else last
+    if is_plain_metric(name):
+        return f"{name}{{{labels}}}" if labels else name
+    return f"{{{quoted(name)},{labels}}}" if labels else f"{{{quoted(name)}}}"
+
+
+def shown_name(name: str) -> str:
+    """A family's name in a comment line."""
+    return name if is_plain_metric(name) else quoted(name)
 
 
 def buckets(value: HistogramValue) -> Iterator[tuple[float, int]]:
@@ -34,40 +57,28 @@ def buckets(value: HistogramValue) -> Iterator[tuple[float, int]]:
     return zip((*value.bounds, math.inf), accumulate(value.counts), strict=True)
 
 
-def shows_sum(row: Row) -> bool:
-    """Whether a histogram has a sum to show.
-
-    Compat spec 1.60, "Histograms": "reported only if the sum is positive and monotonic", which it is "when all buckets
-    are positive"; and not when the source records none.
-    """
-    value = row.value
-    return isinstance(value, HistogramValue) and value.sum >= 0 and not (value.bounds and value.bounds[0] < 0)
-
-
 def _metric(metric: Metric) -> Iterator[str]:
+    name = shown_name(metric.name)
     if metric.help:
-        yield f"# HELP {metric.name} {metric.help.translate(_HELP_ESCAPES)}\n"
+        yield f"# HELP {name} {metric.help.translate(_HELP_ESCAPES)}\n"
     # The format knows no info metrics: they are gauges of 1 (compat spec 1.60, "Resource Attributes").
     kind = Type.GAUGE if metric.type is Type.INFO else metric.type
-    yield f"# TYPE {metric.name} {kind}\n"
+    yield f"# TYPE {name} {kind}\n"
     for row in metric.rows:
         yield from _row(metric.name, row)
 
 
 def _row(name: str, row: Row) -> Iterator[str]:
-    value = row.value
+    value, labels = row.value, inside(row.labels)
     if isinstance(value, int | float):
-        yield f"{name}{label_block(row.labels)} {number(value)}\n"
+        yield f"{sample(name, labels)} {number(value)}\n"
         return
     if isinstance(value, HistogramValue):
         for upper, count in buckets(value):
             le = f'le="{bound(upper)}"'
-            yield f"{name}_bucket{label_block(row.labels, le)} {count}\n"
-        if shows_sum(row):
-            yield f"{name}_sum{label_block(row.labels)} {number(value.sum)}\n"
-        yield f"{name}_count{label_block(row.labels)} {value.count}\n"
-    elif isinstance(value, SummaryValue):
-        yield f"{name}_sum{label_block(row.labels)} {number(value.sum)}\n"
-        yield f"{name}_count{label_block(row.labels)} {value.count}\n"
-    else:
+            yield f"{sample(f'{name}_bucket', labels, le)} {count}\n"
+    elif not isinstance(value, SummaryValue):
         raise TypeError(f"{name}: the text format has no {type(value).__name__}")
+    if row.shows_sum():
+        yield f"{sample(f'{name}_sum', labels)} {number(value.sum)}\n"
+    yield f"{sample(f'{name}_count', labels)} {value.count}\n"

@@ -38,11 +38,11 @@ def subtract(a: Value, b: Value) -> Value:
     """
     if isinstance(a, HistogramValue) and isinstance(b, HistogramValue):
         counts = tuple(x - y for x, y in zip(a.counts, b.counts, strict=True))
-        return HistogramValue(a.bounds, counts, a.sum - b.sum, a.count - b.count, a.exemplars)
+        return HistogramValue(a.bounds, counts, _beyond(a.sum, b.sum), a.count - b.count, a.exemplars)
     if isinstance(a, ExponentialValue) and isinstance(b, ExponentialValue):
         return exponential.subtract(a, b)
     if isinstance(a, SummaryValue) and isinstance(b, SummaryValue):
-        return SummaryValue(a.sum - b.sum, a.count - b.count)
+        return SummaryValue(_beyond(a.sum, b.sum), a.count - b.count)
     if isinstance(a, int | float) and isinstance(b, int | float):
         return a - b
     raise TypeError(f"cannot subtract {type(b).__name__} from {type(a).__name__}")
@@ -113,6 +113,10 @@ def keep_newest(value: Value, older: tuple[Exemplar, ...]) -> Value:
         exemplars = newest((*older, *value.exemplars), exponential.text_bucket)
         return replace(value, exemplars=exemplars)
     return value
+
+
+def _beyond(a: float, b: float) -> float:
+    return 0.0 if a == b else a - b  # also of two infinite sums
 
 
 def _add_histograms(a: HistogramValue, b: HistogramValue) -> HistogramValue:

@@ -22,6 +22,7 @@ from sidecar.bridge.model import (
     SummaryValue,
     Value,
 )
+from sidecar.bridge.names import Naming
 from sidecar.bridge.prom import TYPES, Metric, Row, add_rows
 from sidecar.bridge.rules import Rule
 from sidecar.bridge.values import exemplars_of
@@ -37,7 +38,9 @@ class NotExactError(ValueError):
     """The view cannot show the true number; the text says why and what would help."""
 
 
-def apply(view: View, families: Sequence[Family], rule_of: Callable[[Family], Rule]) -> Metric:
+def apply(
+    view: View, families: Sequence[Family], rule_of: Callable[[Family], Rule], naming: Naming = names.PLAIN
+) -> Metric:
     """The view of a metric; `families` are those of its name, one per scope.
 
     Raises:
@@ -50,7 +53,7 @@ def apply(view: View, families: Sequence[Family], rule_of: Callable[[Family], Ru
             f"{view.metric} is both a {family.kind} in {family.unit!r} and a {different.kind} in {different.unit!r}"
         )
     by = _factor(view, family)
-    rows = [row for one in families for series in one.series for row in _row(view, one, series, by)]
+    rows = [row for one in families for series in one.series for row in _row(view, one, series, by, naming)]
     grouped: dict[Attributes, list[Row]] = {}
     for row in rows:
         grouped.setdefault(row.labels, []).append(row)
@@ -78,9 +81,9 @@ def _factor(view: View, family: Family) -> Fraction:
     return by
 
 
-def _row(view: View, family: Family, series: Series, by: Fraction) -> Iterator[Row]:
+def _row(view: View, family: Family, series: Series, by: Fraction, naming: Naming) -> Iterator[Row]:
     attributes = dict(series.attributes)
-    if not all(attributes.get(key, "") in wanted for key, wanted in _wanted(view.where)):
+    if not all(attributes.get(key, "") in values for key, values in wanted(view.where)):
         return
     value, exemplars = _read(view, series)
     if view.read == "sum" and isinstance(value, float) and math.isnan(value):
@@ -88,10 +91,11 @@ def _row(view: View, family: Family, series: Series, by: Fraction) -> Iterator[R
     if by != 1:
         value = _scaled(view, value, by)
         exemplars = tuple(replace(one, value=scaled(one.value, by)) for one in exemplars)
-    yield Row(_labels(view.labels, series.attributes, family.kind), value, series.start_ns, exemplars)
+    yield Row(_labels(view.labels, series.attributes, family.kind, naming), value, series.start_ns, exemplars)
 
 
-def _wanted(where: Mapping[str, str | list[str]]) -> Iterator[tuple[str, Sequence[str]]]:
+def wanted(where: Mapping[str, str | list[str]]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each attribute with the values that a `where` asks for."""
     for key, value in where.items():
         yield key, (value,) if isinstance(value, str) else value
 
@@ -120,10 +124,10 @@ def _scaled(view: View, value: Value, by: Fraction) -> Value:
     return scaled(value, by)
 
 
-def _labels(labels: Mapping[str, str | Label] | None, attributes: Attributes, kind: Kind) -> Attributes:
+def _labels(labels: Mapping[str, str | Label] | None, attributes: Attributes, kind: Kind, naming: Naming) -> Attributes:
     """The view's labels; without a list, all attributes as the canonical name has them, less the scope."""
     if labels is None:
-        return names.labels(attributes, kind)
+        return names.labels(attributes, kind, naming)
     values = dict(attributes)
     found = ((name, _label(source, values)) for name, source in labels.items())
     return tuple(sorted((name, value) for name, value in found if value))

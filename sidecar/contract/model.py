@@ -12,6 +12,9 @@ from msgspec import Meta, Struct, field
 PrometheusName = Annotated[str, Meta(pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 LabelName = Annotated[str, Meta(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")]
 MergeRule = Literal["sum", "max", "min", "mean", "last"]
+TranslationName = Literal[
+    "UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes", "NoUTF8EscapingWithSuffixes", "NoTranslation"
+]
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,3 +75,7 @@ class Contract(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         dict[str, MergeRule],
         Meta(description="How the workers' values of a gauge or up-down counter become one, by OTel name."),
     ] = {}
+    translation: Annotated[
+        TranslationName,
+        Meta(description="How OTel names become names on /metrics; views keep the names they were given."),
+    ] = "UnderscoreEscapingWithSuffixes"

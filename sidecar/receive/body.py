@@ -9,6 +9,8 @@ from typing import Any
 from sidecar.batch import Refusal
 from sidecar.ledger import Refused
 
+#: Room beside one body of the largest size, so that ordinary requests get through while it comes in.
+IN_FLIGHT_EXTRA = 16 << 20
 _BODY_TIMEOUT_S = 30.0
 _RETRY_OVERLOADED_S = 1.0
 
@@ -40,6 +42,12 @@ def too_large(size: int, limit: int) -> Refusal:
     return Refusal(Refused.TOO_LARGE, f"the body of {size} bytes or more is larger than the limit of {limit} bytes")
 
 
+def overloaded(budget: Budget) -> Refusal:
+    """The refusal of a body for which there is no memory now."""
+    message = f"{budget.used} bytes of requests are being received already, of {budget.limit} at most"
+    return Refusal(Refused.OVERLOADED, message, _RETRY_OVERLOADED_S)
+
+
 async def read_body(receive: Receive, limit: int, budget: Budget) -> bytes | Refusal:
     """The body of an ASGI request, whose bytes the caller then owes the budget, or why it was not read to its end."""
     message = await receive()
@@ -62,7 +70,7 @@ async def _read_on(receive: Receive, message: Message, limit: int, budget: Budge
             if held + len(chunk) > limit:
                 return too_large(held + len(chunk), limit)
             if not budget.take(len(chunk)):
-                return _overloaded(budget)
+                return overloaded(budget)
             held += len(chunk)
             chunks.append(chunk)
             if not message.get("more_body", False):
@@ -72,8 +80,3 @@ async def _read_on(receive: Receive, message: Message, limit: int, budget: Budge
         return Refusal(Refused.INTERRUPTED, "the sender went away before the end of the body")
     finally:
         budget.give(held)
-
-
-def _overloaded(budget: Budget) -> Refusal:
-    message = f"{budget.used} bytes of requests are being received already, of {budget.limit} at most"
-    return Refusal(Refused.OVERLOADED, message, _RETRY_OVERLOADED_S)

@@ -1,9 +1,10 @@
 """Why a body can't be taken, as types, so that nobody reads an error's text to know what to answer.
 
 UnfitError
-├── MalformedError     no valid request; the same bytes never will be
-├── TooLargeError      above a limit
-└── UnsupportedError   a content-encoding that is not spoken here
+├── MalformedError          no valid request; the same bytes never will be
+├── TooLargeError           above a limit
+│   └── TooManyFieldsError  of fields, which cost time where bytes cost memory
+└── UnsupportedError        a content-encoding that is not spoken here
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class TooLargeError(UnfitError):
     """The body is larger than a limit."""
 
     reason = Refused.TOO_LARGE
+
+
+class TooManyFieldsError(TooLargeError):
+    """The body holds more fields than a limit."""
 
 
 class UnsupportedError(UnfitError):

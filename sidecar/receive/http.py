@@ -10,16 +10,15 @@ from typing import Any
 from sidecar.batch import Accepted, Refusal, Signal
 from sidecar.ledger import Refused
 from sidecar.receive.answer import Content, codes, export_response, status_body
-from sidecar.receive.body import Budget, Message, Receive, read_body, too_large
+from sidecar.receive.body import IN_FLIGHT_EXTRA, Budget, Message, Receive, read_body, too_large
 from sidecar.receive.inflate import ENCODINGS
-from sidecar.receive.intake import Intake, Request
+from sidecar.receive.intake import Intake, Request, draining
 
-# Room beside one body of the largest size, so that ordinary requests get through while it comes in.
-_IN_FLIGHT_EXTRA = 16 << 20
 # A sender may read the answer only after it has sent its body, so a refused body is still read, and thrown away.
 _LINGER_BYTES = 256 << 20
 _LINGER_S = 10.0
 
+_CLOSE = (b"connection", b"close")
 _SIGNALS = {f"/v1/{signal}": signal for signal in Signal}
 _CONTENTS = {content.value.encode(): content for content in Content}
 
@@ -34,7 +33,7 @@ class HttpReceiver:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._limit = intake.max_body
-        self._budget = Budget(intake.max_body + _IN_FLIGHT_EXTRA)
+        self._budget = Budget(intake.max_body + IN_FLIGHT_EXTRA)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, as ASGI 3 has it."""
@@ -59,18 +58,27 @@ class HttpReceiver:
             await self._export(signal, content, encoding, answer)
 
     async def _export(self, signal: Signal, content: Content, encoding: str, answer: _Answer) -> None:
-        body = await read_body(answer.receive, self._limit, self._budget)
+        try:
+            body = await read_body(answer.receive, self._limit, self._budget)
+            outcome: Accepted | Refusal = (
+                body if isinstance(body, Refusal) else await self._receive(Request(signal, body, content, encoding))
+            )
+        except asyncio.CancelledError:
+            # The server's grace for unfinished requests is over. It would log that as a failure of ours.
+            await answer.refuse(self._intake.refuse(signal, draining()), _CLOSE)
+            return
         if isinstance(body, Refusal):
             await answer.refuse_unread(self._intake.refuse(signal, body))
-            return
-        try:
-            outcome = await self._intake.receive(Request(signal, body, content, encoding))
-        finally:
-            self._budget.give(len(body))
-        if isinstance(outcome, Refusal):
+        elif isinstance(outcome, Refusal):
             await answer.refuse(outcome)
         else:
             await answer.accept(signal, outcome)
+
+    async def _receive(self, request: Request) -> Accepted | Refusal:
+        try:
+            return await self._intake.receive(request)
+        finally:
+            self._budget.give(len(request.body))
 
 
 class _Answer:
@@ -84,14 +92,14 @@ class _Answer:
     async def accept(self, signal: Signal, accepted: Accepted) -> None:
         await self._start(200, export_response(signal, self._content, accepted), [])
 
-    async def refuse(self, refusal: Refusal) -> None:
+    async def refuse(self, refusal: Refusal, *headers: tuple[bytes, bytes]) -> None:
         status = codes(refusal)[0]
-        await self._start(status, status_body(self._content, refusal), _headers(status, refusal))
+        await self._start(status, status_body(self._content, refusal), [*_headers(status, refusal), *headers])
 
     async def refuse_unread(self, refusal: Refusal, status: int = 0) -> None:
         """Refuses a request whose body was not read to its end, and ends the connection."""
         status = status or codes(refusal)[0]
-        headers = [*_headers(status, refusal), (b"connection", b"close")]
+        headers = [*_headers(status, refusal), _CLOSE]
         await self._start(status, status_body(self._content, refusal), headers, more_body=True)
         left = _LINGER_BYTES
         try:
@@ -101,8 +109,8 @@ class _Answer:
                     if not message.get("more_body", False):
                         break
                     left -= len(message.get("body", b""))
-        except TimeoutError:
-            pass  # it was told; whoever goes on sending is cut off
+        except (TimeoutError, asyncio.CancelledError):
+            pass  # it was told; whoever goes on sending is cut off, and so it is when the sidecar stops
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _start(self, status: int, body: bytes, headers: Headers, *, more_body: bool = False) -> None:

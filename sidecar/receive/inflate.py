@@ -8,6 +8,11 @@ from collections.abc import Callable
 from sidecar.receive.errors import MalformedError, TooLargeError, UnsupportedError
 
 _CHUNK = 1 << 16
+# Both libraries copy what they have not used of their input, so it is given to them in small pieces: whole bodies would
+# be copied once for every chunk that comes out, and for every member.
+_STEP = 1 << 14
+# A member can be 20 bytes that mean nothing; senders make one.
+_MAX_MEMBERS = 10_000
 # A zstd block is at least 4 bytes and makes at most 128 KiB, so this much input overshoots by 16 MiB at worst.
 _ZSTD_STEP = 512
 _ZSTD_MIN_WINDOW = 8 << 20  # RFC 8878 §3.1.1.1.2: what every decoder should support
@@ -46,24 +51,33 @@ def _deflate(body: bytes, limit: int) -> bytes:
 
 def _members(body: bytes, limit: int, name: str, wbits: int) -> bytes:
     output = _Output(limit)
-    rest = body
+    position = 0
     try:
-        while True:
-            member = zlib.decompressobj(wbits)
-            data = rest
-            while not member.eof:
-                chunk = member.decompress(data, _CHUNK)
-                data = member.unconsumed_tail
-                output.add(chunk)
-                if not chunk and not data and not member.eof:
-                    raise MalformedError(f"{name} data of {len(body)} bytes ends too early")
-            rest = member.unused_data
-            if not rest:
+        for _ in range(_MAX_MEMBERS):
+            position = _member(body, position, zlib.decompressobj(wbits), output)
+            if position < 0:
+                raise MalformedError(f"{name} data of {len(body)} bytes ends too early")
+            if position == len(body):
                 return output.joined()
             if name != "gzip":
-                raise MalformedError(f"{len(rest)} bytes follow the end of the {name} data")
+                raise MalformedError(f"{len(body) - position} bytes follow the end of the {name} data")
     except zlib.error as error:
         raise MalformedError(f"{name} data is damaged: {error}") from error
+    raise _too_many("gzip members")
+
+
+def _member(body: bytes, position: int, member: zlib._Decompress, output: _Output) -> int:
+    """Where the member that begins at `position` ends; -1 when the body ends inside it."""
+    while not member.eof and position < len(body):
+        data = body[position : position + _STEP]
+        position += len(data)
+        while True:
+            chunk = member.decompress(data, _CHUNK)
+            output.add(chunk)
+            data = member.unconsumed_tail
+            if not data and len(chunk) < _CHUNK:
+                break
+    return position - len(member.unused_data) if member.eof else -1
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
@@ -71,12 +85,16 @@ def _zstd(body: bytes, limit: int) -> bytes:
 
     output = _Output(limit)
     decompressor = zstandard.ZstdDecompressor(max_window_size=max(limit, _ZSTD_MIN_WINDOW))
+    frames = 1
     try:
         frame = decompressor.decompressobj(write_size=_CHUNK)
         for start in range(0, len(body), _ZSTD_STEP):
             data = body[start : start + _ZSTD_STEP]
             while data:
                 if frame.eof:
+                    frames += 1
+                    if frames > _MAX_MEMBERS:
+                        raise _too_many("zstd frames")
                     frame = decompressor.decompressobj(write_size=_CHUNK)
                 output.add(frame.decompress(data))
                 data = frame.unused_data if frame.eof else b""
@@ -85,6 +103,10 @@ def _zstd(body: bytes, limit: int) -> bytes:
     if not frame.eof:
         raise MalformedError(f"zstd data of {len(body)} bytes ends too early")
     return output.joined()
+
+
+def _too_many(what: str) -> MalformedError:
+    return MalformedError(f"more than {_MAX_MEMBERS} {what}: one is enough")
 
 
 class _Output:
@@ -99,7 +121,8 @@ class _Output:
         self._size += len(chunk)
         if self._size > self._limit:
             raise TooLargeError(f"the body is larger than the limit of {self._limit} bytes once decompressed")
-        self._chunks.append(chunk)
+        if chunk:
+            self._chunks.append(chunk)
 
     def joined(self) -> bytes:
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)

@@ -14,13 +14,19 @@ from dataclasses import dataclass
 from sidecar.batch import Accepted, Batch, Refusal, Signal, Stage
 from sidecar.ledger import Dropped, Ledger, Refused
 from sidecar.receive.answer import Content
-from sidecar.receive.errors import UnfitError
+from sidecar.receive.errors import TooLargeError, UnfitError
 from sidecar.receive.inflate import inflate
 from sidecar.receive.wire import count_items
 
-# Below these sizes a hop to the worker thread costs more than the work; above, the work would hold up other requests.
+# Within these bounds a hop to a thread costs more than the work; beyond them the work would hold up other requests.
+# What a body expands to and how many fields it has shows only on the way: then the thread begins anew.
 _INLINE_COMPRESSED = 32 << 10
+_INLINE_PLAIN = 256 << 10
 _INLINE_JSON = 16 << 10
+_INLINE_FIELDS = 4_000
+#: Items of a request, and fields beside them: in two bytes each, 64 MiB of them would cost minutes in the stages.
+#: Exporters send some 500 items at a time, the Collector 8,192; a service with 100,000 series makes as many points.
+MAX_FIELDS = 500_000
 _RETRY_DRAINING_S = 5.0
 _NO_STAGE = "none"
 
@@ -34,10 +40,12 @@ class Route:
     Attributes:
         stages: the first may refuse the batch, the others see only what it took.
         account: the ledger's account for what the first stage keeps here; empty when that stage keeps its own books.
+        slow: the first stage may take its time over a batch or wait for a lock, so it is called on a thread.
     """
 
     stages: tuple[Stage, ...] = ()
     account: str = ""
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +70,10 @@ class Intake:
         self._routes = {signal: routes.get(signal, Route()) for signal in Signal}
         self._now_ns = now_ns
         self._draining = False
-        # One thread: a second large body waits instead of being decompressed beside the first.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="intake")
+        # One thread each: a second large body waits instead of being decompressed beside the first, and a slow stage
+        # holds up its own signal only.
+        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="intake")
+        self._offering = ThreadPoolExecutor(1, thread_name_prefix="offer")
         for signal, route in self._routes.items():
             if route.account or not route.stages:
                 ledger.open(signal, route.account or _NO_STAGE)
@@ -73,34 +83,42 @@ class Intake:
         self._draining = True
 
     def close(self) -> None:
-        """Ends the worker thread after its present work."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        """Ends the threads after their present work."""
+        for threads in (self._preparing, self._offering):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def receive(self, request: Request) -> Accepted | Refusal:
         """Takes the request or says why not; never raises for what is in it."""
         try:
-            if _is_heavy(request):
-                body, items = await asyncio.get_running_loop().run_in_executor(
-                    self._worker, _prepare, request, self.max_body
+            prepared = _prepare_small(request, self.max_body)
+            if prepared is None:
+                prepared = await asyncio.get_running_loop().run_in_executor(
+                    self._preparing, _prepare, request, self.max_body, MAX_FIELDS
                 )
-            else:
-                body, items = _prepare(request, self.max_body)
         except UnfitError as error:
             return self.refuse(request.signal, Refusal(error.reason, f"{request.signal} request: {error}"))
+        body, items = prepared
         if self._draining:
             return self.refuse(request.signal, draining(), items)
-        return self._deliver(Batch(request.signal, body, items, self._now_ns()))
+        return await self._deliver(Batch(request.signal, body, items, self._now_ns()))
 
     def refuse(self, signal: Signal, refusal: Refusal, items: int = 0) -> Refusal:
         """Enters a refusal in the books; fronts use it for what they refuse themselves."""
         self.ledger.refused(signal, refusal.reason, items)
         return refusal
 
-    def _deliver(self, batch: Batch) -> Accepted | Refusal:
+    async def _deliver(self, batch: Batch) -> Accepted | Refusal:
         if not batch.items:
             return Accepted()  # OTLP: an empty request is a success
         route = self._routes[batch.signal]
-        outcome = self._offer(route.stages[0], batch) if route.stages else Accepted()
+        if not route.stages:
+            outcome: Accepted | Refusal = Accepted()
+        elif route.slow:
+            outcome = await asyncio.get_running_loop().run_in_executor(
+                self._offering, self._offer, route.stages[0], batch
+            )
+        else:
+            outcome = self._offer(route.stages[0], batch)
         if isinstance(outcome, Refusal):
             return self.refuse(batch.signal, outcome, batch.items)
         self.ledger.received(batch.signal, batch.items)
@@ -129,17 +147,23 @@ def draining() -> Refusal:
     return Refusal(Refused.DRAINING, "the sidecar is shutting down", _RETRY_DRAINING_S)
 
 
-def _is_heavy(request: Request) -> bool:
-    size = len(request.body)
+def _prepare_small(request: Request, max_body: int) -> tuple[bytes, int] | None:
+    """Like `_prepare`, or None when that is too much work to be done here."""
     compressed = request.encoding not in {"", "identity"}
-    return (compressed and size > _INLINE_COMPRESSED) or (request.content is Content.JSON and size > _INLINE_JSON)
+    if compressed and len(request.body) > _INLINE_COMPRESSED:
+        return None
+    plain = _INLINE_JSON if request.content is Content.JSON else _INLINE_PLAIN if compressed else max_body
+    try:
+        return _prepare(request, min(plain, max_body), _INLINE_FIELDS)
+    except TooLargeError:
+        return None  # perhaps only for here
 
 
-def _prepare(request: Request, limit: int) -> tuple[bytes, int]:
+def _prepare(request: Request, max_body: int, max_fields: int) -> tuple[bytes, int]:
     """The request's body as plain protobuf and the items in it. Pure, so it may run in a thread."""
-    body = inflate(request.body, request.encoding, limit)
+    body = inflate(request.body, request.encoding, max_body)
     if request.content is Content.JSON:
         from sidecar.receive.transcode import transcode
 
         body = transcode(request.signal, body)
-    return body, count_items(request.signal, body)
+    return body, count_items(request.signal, body, max_fields)

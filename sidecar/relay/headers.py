@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sidecar.options import OptionError
+from sidecar.options import OptionError, either
 from sidecar.values import Header
 
 
@@ -21,7 +21,7 @@ class Headers:
                 try:
                     self._read_file(header.file)
                 except (OSError, ValueError) as error:
-                    raise OptionError(f"--forward-header {header.name}=@{header.file}: {error}") from error
+                    raise OptionError(f"{either('forward-header')} {header.name}=@{header.file}: {error}") from error
 
     def current(self) -> list[tuple[str, str]]:
         """Names and values; a file that can't be read any more keeps its last value."""

@@ -28,6 +28,15 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "usage: otel-sidecar" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["serve", "run"])
+def test_an_unknown_option_shows_the_usage_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main([command, "--nope"])
+    said = capsys.readouterr().err
+    assert (raised.value.code, said.startswith(f"usage: otel-sidecar {command} ")) == (2, True)
+    assert said.endswith(f"otel-sidecar {command}: error: unrecognized arguments: --nope\n")
+
+
 def test_a_wrong_setting_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--http", "4318"]) == 2
     assert capsys.readouterr().err == (
@@ -52,6 +61,23 @@ def _without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
     command = [sys.executable, "-c", code]
     return subprocess.run(command, cwd=ROOT, env=clean_env(), capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("command", "module"), [("serve", "uvicorn"), ("demo", "sidecar.demo.run")])
+def test_ctrl_c_while_it_starts_is_quiet(command: str, module: str) -> None:
+    """Most of the first half second is imports."""
+    code = f"""
+import os, signal, sys
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Impatient())
+from sidecar.cli import main
+sys.exit(main([{command!r}]))
+"""
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, cwd=ROOT, env=clean_env(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it() -> None:

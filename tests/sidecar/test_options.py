@@ -105,6 +105,41 @@ def test_a_flag_wins_over_its_variable_and_an_empty_variable_is_none() -> None:
             {},
             "--forward http://a:1 http://a:1: a target is named twice; each may be given once",
         ),
+        (
+            [],
+            {"OTEL_SIDECAR_FORWARD": "http://a, http://A:80/"},
+            "OTEL_SIDECAR_FORWARD http://a http://A:80/: a target is named twice; each may be given once",
+        ),
+        (
+            ["--forward", "http://a b:80"],
+            {},
+            "--forward 'http://a b:80': a target has no spaces, and its host is a name or an IP address",
+        ),
+        (
+            ["--forward", "http://a:80", "--forward-header", "A=@"],
+            {},
+            "--forward-header 'A=@': a header is NAME=VALUE or NAME=@FILE",
+        ),
+        (
+            ["--max-body", "2GiB"],
+            {},
+            "--max-body '2GiB': a body has at most 2147483647 bytes, the most that gRPC and protobuf take",
+        ),
+        (
+            [],
+            {"OTEL_SIDECAR_MAX_BODY": "3000MB"},
+            "OTEL_SIDECAR_MAX_BODY '3000MB': a body has at most 2147483647 bytes, the most that gRPC and protobuf take",
+        ),
+        (
+            ["--grpc", "127.0.0.1:4318"],
+            {},
+            "--grpc and --http both name 127.0.0.1:4318; each needs its own port",
+        ),
+        (
+            ["--metrics", "0.0.0.0:4317"],
+            {"OTEL_SIDECAR_GRPC": "localhost:4317"},
+            "OTEL_SIDECAR_GRPC and --metrics both name localhost:4317 (0.0.0.0:4317); each needs its own port",
+        ),
         (["--max-age", "0s"], {}, "--max-age '0s': everything would be dropped at once; a duration above 0 is needed"),
     ],
 )
@@ -112,6 +147,20 @@ def test_wrong_settings(arguments: list[str], env: dict[str, str], message: str)
     with pytest.raises(OptionError) as raised:
         read(*arguments, env=env)
     assert str(raised.value) == message
+
+
+def test_a_contradiction_names_the_variable_where_that_was_used() -> None:
+    with pytest.raises(OptionError, match=r"^OTEL_SIDECAR_MAX_AGE '0s': "):
+        read(env={"OTEL_SIDECAR_MAX_AGE": "0s"})
+    with pytest.raises(OptionError, match=r"^--grpc off and OTEL_SIDECAR_HTTP off: "):
+        read("--grpc", "off", env={"OTEL_SIDECAR_HTTP": "off"})
+
+
+def test_addresses_that_do_not_collide() -> None:
+    """Port 0 is another one each time, and a receiver that is off has none."""
+    read("--grpc", "h:0", "--http", "h:0", "--metrics", "h:0")
+    read("--grpc", "off", "--http", "h:1", "--metrics", "g:1")
+    read("--grpc", "127.0.0.1:1", "--http", "[::1]:1")
 
 
 def test_help_names_every_variable_and_default() -> None:

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,13 +153,61 @@ def test_a_sidecar_that_dies_is_started_again_and_the_service_does_not_notice() 
         assert ended(program) == 5
 
 
-def test_a_sidecar_that_cannot_start_does_not_keep_the_service_from_it(tmp_path: Path) -> None:
-    contract = tmp_path / "observability.yaml"
-    with run("echo", "served anyway", options=("--contract", str(contract))) as (program, _):
-        assert ended(program) == 0
-    assert str(contract) in program.output
-    assert "the sidecar ended with status 2 and is not started again; the service goes on without it" in program.output
-    assert "served anyway" in program.output
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--contract", "/no/such/observability.yaml"), "--contract (or OTEL_SIDECAR_CONTRACT): "),
+        (("--state", "/proc/state"), "--state (or OTEL_SIDECAR_STATE): "),
+        (
+            ("--forward", "http://127.0.0.1:1", "--forward-header", "a=@/no/file"),
+            "--forward-header (or OTEL_SIDECAR_FORWARD_HEADER) a=@/no/file: ",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_start_nothing(options: tuple[str, ...], said: str) -> None:
+    """They are the user's to mend; a service without telemetry might go unnoticed for weeks."""
+    with run("echo", "served", options=options) as (program, _):
+        assert ended(program) == 2
+        ending = "otel-sidecar run: the sidecar's settings can't be used; nothing is started\n"
+        wait_for(lambda: program.output.endswith(ending), ending)
+    assert f"otel-sidecar serve: {said}" in program.output
+    assert "served" not in program.output
+    assert program.output.count("\n") == 2
+
+
+def test_an_address_that_was_asked_for_and_is_taken_starts_nothing() -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        address = f"{LOOPBACK}:{taken.getsockname()[1]}"
+        with run("echo", "served", options=("--grpc", address)) as (program, _):
+            assert ended(program) == 2
+            said = (
+                f"otel-sidecar run: --grpc {address} (or OTEL_SIDECAR_GRPC): "
+                "another process listens there; choose another address\n"
+            )
+            wait_for(lambda: program.output == said, said)
+
+
+def test_a_sidecar_that_crashes_does_not_keep_the_service_from_starting(tmp_path: Path) -> None:
+    """One sentence says what happened, what comes next, and that the service is there."""
+    (tmp_path / "httptools.py").write_text("import os; os._exit(3)")
+    with run(*service(), env={"PYTHONPATH": str(tmp_path)}) as (program, _):
+        wait_for(lambda: "serving as" in program.output, "the service")
+        assert program.output.startswith(
+            "otel-sidecar run: the sidecar ended with status 3; it is started again in 1 s, "
+            "the service goes on without it\nserving as"
+        )
+        program.process.send_signal(signal.SIGTERM)
+        assert ended(program) == 5
+
+
+def test_two_that_start_at_once_find_ports_of_their_own() -> None:
+    """Both choose the usual ones; the late one looks for others."""
+    command = ("sh", "-c", "echo at $OTEL_EXPORTER_OTLP_ENDPOINT; sleep 2")
+    line = python("-m", "sidecar", "run", "--grpc", "off", "--", *command)
+    with running(line, name="one") as one, running(line, name="two") as two:
+        assert (ended(one), ended(two)) == (0, 0), one.output + two.output
+        found = [re.search(r"^at (http://\S+)$", program.output, re.MULTILINE) for program in (one, two)]
+    assert all(found)
 
 
 def test_the_sidecar_ends_even_when_run_is_killed() -> None:

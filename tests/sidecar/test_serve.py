@@ -131,7 +131,25 @@ def test_a_state_folder_that_cannot_be_used_is_status_2(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = _serve("--state", str(tmp_path / "file" / "state"), "--grpc", "off", "--http", f"{LOOPBACK}:0")
     assert done.returncode == 2
-    assert done.stderr == f"otel-sidecar serve: --state: state directory {tmp_path}/file/state: Not a directory\n"
+    assert done.stderr == (
+        f"otel-sidecar serve: --state (or OTEL_SIDECAR_STATE): state directory {tmp_path}/file/state: Not a directory\n"
+    )
+
+
+def test_one_port_for_two_servers_is_one_sentence() -> None:
+    """However it is written: grpcio would log lines of its own."""
+    port = free_port()
+    done = _serve("--grpc", f"{LOOPBACK}:{port}", "--http", f"{LOOPBACK}:{port}")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"otel-sidecar serve: --grpc and --http both name {LOOPBACK}:{port}; each needs its own port\n",
+    )
+    done = _serve("--grpc", f"127.1:{port}", "--http", f"{LOOPBACK}:{port}")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"otel-sidecar serve: --http {LOOPBACK}:{port} (or OTEL_SIDECAR_HTTP): "
+        "another process listens there; choose another address\n"
+    )
 
 
 def test_idle_memory_and_what_is_not_loaded() -> None:

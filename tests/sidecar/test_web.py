@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpcore
 import pytest
+import zstandard
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.batch import Signal
@@ -41,7 +43,13 @@ def own(ledger: Ledger) -> SelfMetrics:
     return SelfMetrics(ledger, version="1.2.3", start_ns=5, queues={"http://t": Queue(1000)}, recent_bytes=lambda: 7)
 
 
-def ask(paths: list[str], families: Own, health: Health = HEALTH, method: str = "GET") -> list[Any]:
+def ask(
+    paths: list[str],
+    families: Own,
+    health: Health = HEALTH,
+    method: str = "GET",
+    headers: Mapping[bytes | str, bytes | str] | None = None,
+) -> list[Any]:
     """Serves the app for real and asks it."""
 
     async def go() -> list[Any]:
@@ -51,7 +59,7 @@ def ask(paths: list[str], families: Own, health: Health = HEALTH, method: str = 
         server = HttpServer(app, sockets)
         await server.start()
         async with httpcore.AsyncConnectionPool() as pool:
-            replies = [await pool.request(method, f"http://{LOOPBACK}:{port}{path}") for path in paths]
+            replies = [await pool.request(method, f"http://{LOOPBACK}:{port}{path}", headers=headers) for path in paths]
         await server.stop()
         return replies
 
@@ -133,3 +141,39 @@ def test_head_is_answered() -> None:
     """Load balancers probe with it."""
     replies = ask(["/metrics", "/healthz", "/readyz"], tuple, method="HEAD")
     assert [(reply.status, reply.content) for reply in replies] == [(200, b"")] * 3
+
+
+def test_a_scrape_is_as_small_as_the_scraper_can_read_it() -> None:
+    """Same content, fewer bytes; caches are told what it depends on."""
+    bodies = {}
+    for coding, read in (("identity", bytes), ("gzip", gzip.decompress), ("zstd", zstandard.decompress)):
+        (reply,) = ask(["/metrics?name[]=own"], _own_gauge, headers={"accept-encoding": coding})
+        found = {name.decode(): value.decode() for name, value in reply.headers}
+        assert found.get("content-encoding", "identity") == coding
+        assert found["vary"] == "accept, accept-encoding"
+        bodies[coding] = read(reply.content)
+    assert set(bodies.values()) == {b"# HELP own Ours.\n# TYPE own gauge\nown 1\n"}
+
+
+def test_head_tells_what_get_would_bring() -> None:
+    headers: dict[bytes | str, bytes | str] = {"accept-encoding": "gzip", "accept": "application/openmetrics-text"}
+    get, head = (
+        ask(["/metrics?name[]=own"], _own_gauge, method=method, headers=headers)[0] for method in ("GET", "HEAD")
+    )
+    assert head.content == b""
+    assert gzip.decompress(get.content) == b"# TYPE own gauge\n# HELP own Ours.\nown 1\n# EOF\n"
+    without_date = [[(k, v) for k, v in reply.headers if k.lower() != b"date"] for reply in (get, head)]
+    assert without_date[0] == without_date[1]
+
+
+def test_name_chooses_metrics_in_every_format() -> None:
+    path = "/metrics?name[]=own&name%5B%5D=otel_sidecar_bridge_streams"
+    (reply,) = ask([path], _own_gauge)
+    assert [line for line in reply.content.decode().splitlines() if line.startswith("# TYPE")] == [
+        "# TYPE otel_sidecar_bridge_streams gauge",
+        "# TYPE own gauge",
+    ]
+
+
+def _own_gauge() -> tuple[Family, ...]:
+    return (Family("own", Kind.GAUGE, description="Ours.", series=(Series((), 1),)),)

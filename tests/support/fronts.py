@@ -24,12 +24,20 @@ T = TypeVar("T")
 
 @dataclass
 class Keeper:
-    """A stage that keeps what it is given and says what it is told to, the last answer for ever."""
+    """A stage that keeps what it is given and says what it is told to, the last answer for ever.
+
+    `may_go_on` holds up its answers while it is cleared, which only a slow stage may do.
+    """
 
     says: list[Accepted | Refusal] = field(default_factory=lambda: [Accepted()])
     got: list[Batch] = field(default_factory=list)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_go_on.set()
 
     def offer(self, batch: Batch) -> Accepted | Refusal:
+        self.may_go_on.wait(20)
         answer = self.says.pop(0) if len(self.says) > 1 else self.says[0]
         if isinstance(answer, Accepted):
             self.got.append(batch)
@@ -69,11 +77,13 @@ class Fronts:
 
 
 @contextmanager
-def fronts(max_body: int = 1 << 20, signals: Sequence[Signal] = tuple(Signal)) -> Iterator[Fronts]:
+def fronts(
+    max_body: int = 1 << 20, signals: Sequence[Signal] = tuple(Signal), *, slow: bool = False
+) -> Iterator[Fronts]:
     """Both receivers for the length of a block."""
     loop = Loop()
     stage, ledger = Keeper(), Ledger()
-    intake = Intake({signal: Route((stage,), "here") for signal in signals}, ledger, max_body, lambda: 42)
+    intake = Intake({signal: Route((stage,), "here", slow) for signal in signals}, ledger, max_body, lambda: 42)
     any_port = Address(LOOPBACK, 0)
     sockets = listen("http", any_port)
     grpc_address = free_address("grpc", any_port)

@@ -14,9 +14,9 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
-from sidecar.bridge.decode import InvalidExportError, decode, text_of
+from sidecar.bridge.decode import MAX_DETAIL, MAX_EXEMPLARS, MAX_PROBLEMS, InvalidExportError, decode, text_of
 from sidecar.bridge.model import ExponentialValue, HistogramValue, Kind, SummaryValue
-from sidecar.bridge.points import Point
+from sidecar.bridge.points import Point, Problem
 from tests.support import otlp_metrics as otlp
 
 
@@ -198,3 +198,54 @@ def test_joined_bodies_are_one_request() -> None:
     body = otlp.request({"p": "1"}, otlp.counter("c", otlp.point(1)))
     assert len(decode(body + body).exports) == 2
     assert len(ExportMetricsServiceRequest.FromString(body + body).resource_metrics) == 2
+
+
+class TestProblems:
+    """What is wrong is counted, so that a request of bad points costs no more than one of good ones."""
+
+    def test_bad_points_of_a_metric_are_one_problem(self) -> None:
+        """A point without a value is two bytes; two million of them, an object each, held the bridge for 24 s."""
+        empty = pb.Metric(name="x", gauge=pb.Gauge(data_points=[pb.NumberDataPoint()] * 5_000))
+        bad = otlp.counter("c", otlp.point(-1.0), otlp.point(3), otlp.point(-2.0))
+        decoded = decode(otlp.request({}, empty, bad))
+        assert decoded.problems == (
+            Problem("malformed", "x", "a number point without a value", 5_000),
+            Problem("malformed", "c", "a monotonic sum of -1.0", 2),
+        )
+        assert [len(metric.points) for metric in decoded.exports[0].metrics] == [0, 1]
+
+    def test_of_too_many_metrics_the_names_are_left_out_and_the_points_counted(self) -> None:
+        metrics = [pb.Metric(name=f"m{n}", gauge=pb.Gauge(data_points=[pb.NumberDataPoint()] * 2)) for n in range(300)]
+        problems = decode(otlp.request({}, *metrics, otlp.counter("", otlp.point(1)))).problems
+        assert len(problems) == MAX_PROBLEMS + 2
+        assert {problem.metric for problem in problems[MAX_PROBLEMS:]} == {""}
+        assert sum(problem.points for problem in problems) == 601
+
+    def test_a_detail_is_short(self) -> None:
+        point = otlp.histogram_point([1.0] * 1_000, [0] * 1_001)
+        (problem,) = decode(otlp.request({}, otlp.histogram("h", point))).problems
+        assert problem.detail.startswith("bounds that do not increase: (1.0, 1.0")
+        assert len(problem.detail) == MAX_DETAIL
+
+
+@pytest.mark.parametrize(
+    ("trace", "span", "expected"),
+    [
+        (b"\1" * 16, b"\2" * 8, ("01" * 16, "02" * 8)),
+        (b"\1" * 15, b"\2" * 8, ("", "02" * 8)),
+        (b"\1" * 200, b"\2" * 9, ("", "")),
+        (bytes(16), bytes(8), ("", "")),
+    ],
+)
+def test_ids_that_name_nothing_are_dropped(trace: bytes, span: bytes, expected: tuple[str, str]) -> None:
+    exemplar = pb.Exemplar(trace_id=trace, span_id=span, as_double=0.5)
+    value = _only(otlp.request({}, otlp.histogram("h", otlp.histogram_point([1], [1, 0], exemplars=[exemplar])))).value
+    assert isinstance(value, HistogramValue)
+    assert [(one.value, one.trace_id, one.span_id) for one in value.exemplars] == [(0.5, *expected)]
+
+
+def test_of_too_many_exemplars_the_last_are_looked_at() -> None:
+    exemplars = [pb.Exemplar(as_double=number) for number in range(MAX_EXEMPLARS + 5)]
+    value = _only(otlp.request({}, otlp.histogram("h", otlp.histogram_point([1], [1, 0], exemplars=exemplars)))).value
+    assert isinstance(value, HistogramValue)
+    assert [one.value for one in value.exemplars] == list(range(5, MAX_EXEMPLARS + 5))

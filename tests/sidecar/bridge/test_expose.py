@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.bridge import openmetrics, text
 from sidecar.bridge.expose import exposition
-from sidecar.bridge.model import Attributes, ExponentialValue, Family, HistogramValue, Kind, Series, Value
+from sidecar.bridge.model import Attributes, ExponentialValue, Family, HistogramValue, Kind, Series, SummaryValue, Value
 from sidecar.bridge.points import Problem
 from sidecar.bridge.prom import Metric, Type
 from sidecar.bridge.rules import Rule
 from sidecar.contract import View
+from tests.support.prometheus import parse_openmetrics, parse_text
 
 
 def family(
@@ -76,6 +82,14 @@ def test_one_name_of_two_scopes_is_one_metric() -> None:
     assert [one.reason for one in problems] == ["comment_conflict"]
 
 
+def test_no_description_contradicts_none() -> None:
+    made, problems = shown(
+        family("a", Kind.COUNTER, 1, scope="x"), family("a", Kind.COUNTER, 2, scope="y", help_="Second.")
+    )
+    assert (made["a_total"].help, problems) == ("Second.", [])
+    assert shown(family("a", Kind.COUNTER, 1))[0]["a_total"].help == "Its source gives no description."
+
+
 def test_type_conflicts_drop_the_later_metric() -> None:
     made, problems = shown(family("a", Kind.GAUGE, 1), family("a", Kind.HISTOGRAM, HistogramValue((), (1,), 1, 1)))
     assert made["a"].type is Type.GAUGE
@@ -88,6 +102,56 @@ def test_sample_names_of_a_histogram_are_taken() -> None:
     )
     assert list(made) == ["a"]
     assert problems[0].metric == "a_count"
+
+
+@pytest.mark.parametrize("kind", [Kind.HISTOGRAM, Kind.SUMMARY])
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_creation_time_of_a_histogram_or_summary_is_taken(kind: Kind, first: int) -> None:
+    """prometheus_client took the two for one family and lost the whole scrape."""
+    value = HistogramValue((), (1,), 1, 1) if kind is Kind.HISTOGRAM else SummaryValue(1.0, 1)
+    pair = [family("foo", kind, value), family("foo.created", Kind.GAUGE, 1)]
+    made, problems = shown(pair[first], pair[1 - first])
+    assert list(made) == [("foo", "foo_created")[first]]
+    assert [one.reason for one in problems] == ["name_conflict"]
+
+
+def test_the_family_of_an_info_metric_is_taken() -> None:
+    made, problems = shown(family("target", Kind.GAUGE, 1), resource=(("service.name", "cats"),))
+    assert list(made) == ["target_info"]
+    assert [one.metric for one in problems] == ["target"]
+
+
+def test_a_counter_without_a_name_is_refused() -> None:
+    made, problems = shown(family("\N{CAT}", Kind.COUNTER, 1), family("a", Kind.COUNTER, 1))
+    assert list(made) == ["a_total"]
+    assert [(one.reason, one.metric, one.points) for one in problems] == [("empty_name", "_total", 1)]
+
+
+WORDS = ["foo", "foo.total", "foo.created", "foo.sum", "foo.count", "foo.bucket", "foo.info", "target", "\N{CAT}", "_"]
+VALUES: dict[Kind, Value] = {
+    Kind.COUNTER: 1,
+    Kind.GAUGE: 1,
+    Kind.HISTOGRAM: HistogramValue((1.0,), (1, 0), 0.5, 1),
+    Kind.SUMMARY: SummaryValue(0.5, 1),
+}
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(".".join), st.sampled_from(list(VALUES))
+        ),
+        max_size=6,
+        unique=True,
+    )
+)
+def test_whatever_metrics_are_called_both_formats_parse(metrics: list[tuple[str, Kind]]) -> None:
+    """Of names that clash in either format one is left out."""
+    families = [Family(name, kind, series=(Series((), VALUES[kind], 5),)) for name, kind in metrics]
+    made, _ = exposition(families, (), (("service.name", "cats"),), (), lambda _: Rule.LAST)
+    parse_text(text.render(made).decode())
+    parse_openmetrics(openmetrics.render(made).decode())
 
 
 def test_series_whose_labels_become_equal_add_up_or_the_first_stays() -> None:

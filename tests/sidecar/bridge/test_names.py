@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar import semconv
+from sidecar.bridge.escaping import Escaping
 from sidecar.bridge.model import Family, Kind
-from sidecar.bridge.names import labels, metric_name, scope_labels, unit_word
+from sidecar.bridge.names import Naming, Translation, label_name, labels, metric_name, scope_labels, unit_word
 
 C, U, G, H = Kind.COUNTER, Kind.UPDOWN, Kind.GAUGE, Kind.HISTOGRAM
 
@@ -114,7 +115,7 @@ def test_the_scope_becomes_labels_and_its_attributes_cannot_hide_it() -> None:
         "otel_scope_name": "lib",
         "otel_scope_version": "1.0",
         "otel_scope_schema_url": "https://schema",
-        "otel_scope_team_id": "ml",
+        "otel_scope_team.id": "ml",
     }
 
 
@@ -124,3 +125,44 @@ def test_the_registry_has_no_name_that_surprises() -> None:
     names = [metric_name(one.name, kinds[one.instrument], one.unit) for one in semconv.METRICS]
     assert len(set(names)) == len(names)
     assert not [name for name in names if name.endswith("_ratio")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        # name, kind, unit → UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes
+        (("http.request.duration", H, "s"), ("http_request_duration", "http.request.duration_seconds")),
+        (("ml.predictions", C, "{prediction}"), ("ml_predictions", "ml.predictions_total")),
+        (("jobs.total", C, ""), ("jobs_total", "jobs_total")),
+        (("busy_total", C, "s"), ("busy_total", "busy_seconds_total")),
+        (("wait.seconds", H, "s"), ("wait_seconds", "wait.seconds")),
+        (("x", G, "1"), ("x", "x_ratio")),
+        (("a..b", G, ""), ("a_b", "a..b")),
+        (("2xx", G, ""), ("_2xx", "2xx")),
+    ],
+)
+def test_translation_strategies(metric: tuple[str, Kind, str], expected: tuple[str, str]) -> None:
+    """Prometheus exporter spec, "Configuration", `translation_strategy`."""
+    made = {one: metric_name(*metric, Naming(one, Escaping.UTF8)) for one in Translation}
+    assert made == {
+        Translation.UNDERSCORES: metric_name(*metric),
+        Translation.UNDERSCORES_ONLY: expected[0],
+        Translation.UTF8: expected[1],
+        Translation.NONE: metric[0],
+    }
+
+
+def test_what_the_scraper_cannot_read_is_escaped_whatever_the_strategy() -> None:
+    """Prometheus exporter spec: content negotiation takes precedence over the strategy."""
+    plain = Naming(Translation.NONE, Escaping.UNDERSCORES)
+    assert metric_name("http.duration", H, "s", plain) == "http_duration"
+    assert labels([("a.b", "1"), ("a_b", "2")], G, plain) == (("a_b", "1;2"),)
+    assert labels([("a.b", "1"), ("a_b", "2")], G, Naming(Translation.NONE, Escaping.UTF8)) == (
+        ("a.b", "1"),
+        ("a_b", "2"),
+    )
+    assert label_name("a.b", Naming(Translation.UTF8, Escaping.DOTS)) == "a_dot_b"
+
+
+def test_an_attribute_never_renames_its_series() -> None:
+    assert label_name("__name__", Naming(Translation.NONE, Escaping.UTF8)) == "_name_"

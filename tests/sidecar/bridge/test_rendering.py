@@ -177,12 +177,45 @@ def test_a_counter_beside_a_gauge_of_its_family_name_parses() -> None:
     assert parsed == samples(parse_text(text.render([one, two]).decode()))
 
 
+def test_a_metric_named_like_a_counters_creation_time_keeps_its_value() -> None:
+    """And the counter its name: parsers take a counter family's `_created` for taken, whether it is shown or not."""
+    counter = Metric("y_total", Type.COUNTER, "", "", (Row((), 2, 5),))
+    gauge = Metric("y_created", Type.GAUGE, "", "", (Row((), 7),))
+    body = openmetrics.render([gauge, counter]).decode()
+    samples = {sample.name: sample.value for family in parse_openmetrics(body) for sample in family.samples}
+    assert samples == {"y_created": 7, "y_total": 2}
+
+
+@pytest.mark.parametrize("end", ["bucket", "sum", "count", "created"])
+def test_a_counter_whose_family_has_the_name_of_a_sample_keeps_its_name(end: str) -> None:
+    histogram = Metric("x", Type.HISTOGRAM, "", "", (Row((), HistogramValue((), (1,), 1.0, 1), 5),))
+    counter = Metric(f"x_{end}_total", Type.COUNTER, "", "", (Row((), 2, 5),))
+    families = parse_openmetrics(openmetrics.render([histogram, counter]).decode())
+    assert [(one.name, one.type) for one in families] == [("x", "histogram"), (f"x_{end}_total", "unknown")]
+
+
 def test_exemplars_fit_into_128_characters() -> None:
     """Trace and span first, then as many other attributes as there is room for; they never hide the trace."""
     exemplar = Exemplar(1.0, 0, "a" * 32, "b" * 16, (("long", "x" * 100), ("short.key", "y"), ("trace_id", "z")))
     row = Row((), 1, exemplars=(exemplar,))
     line = openmetrics.render([Metric("c_total", Type.COUNTER, "", "", (row,))]).decode().splitlines()[1]
     assert line == f'c_total 1 # {{trace_id="{"a" * 32}",span_id="{"b" * 16}",short_key="y"}} 1.0'
+
+
+@pytest.mark.parametrize("value", ['say "cat"', "back\\", "two\nlines", '"'])
+def test_what_parsers_cannot_read_in_exemplars_is_left_out(value: str) -> None:
+    """The line would be valid; prometheus_client loses the whole scrape over it."""
+    exemplar = Exemplar(1.0, 0, "a" * 32, attributes=(("text", value), ("fine", "{x}, y # = z")))
+    row = Row((), HistogramValue((1.0,), (1, 0), 1.0, 1, (exemplar,)))
+    (family,) = parse_openmetrics(openmetrics.render([Metric("x", Type.HISTOGRAM, "", "", (row,))]).decode())
+    assert family.samples[0].exemplar
+    assert family.samples[0].exemplar.labels == {"trace_id": "a" * 32, "fine": "{x}, y # = z"}
+
+
+def test_ids_count_among_the_128_characters() -> None:
+    row = Row((), 1, exemplars=(Exemplar(1.0, 0, "a" * 200, "b" * 16, (("k", "v"),)),))
+    body = openmetrics.render([Metric("x_total", Type.COUNTER, "", "", (row,))]).decode()
+    assert f'# {{span_id="{"b" * 16}",k="v"}} 1.0' in body
 
 
 def test_gauges_carry_no_exemplars_and_empty_ones_are_valid() -> None:
@@ -206,3 +239,51 @@ def test_what_text_cannot_say_is_an_error() -> None:
     for render in (text.render, openmetrics.render):
         with pytest.raises(TypeError, match=r"h: .* has no ExponentialValue"):
             render([one])
+
+
+UTF8 = (
+    Metric(
+        "http.server.duration_seconds",
+        Type.HISTOGRAM,
+        'Of "all".',
+        "seconds",
+        (Row((("http.route", "/x"), ("zone", "b")), HistogramValue((1.0,), (1, 2), 4.5, 3), 5_000_000_000),),
+    ),
+    Metric("ml.cats_total", Type.COUNTER, "", "", (Row((), 3),)),
+    Metric("plain", Type.GAUGE, "", "", (Row((("a.b", "c"),), 1),)),
+    Metric('worst"\\\nname', Type.GAUGE, "", "", (Row((), 1),)),
+)
+
+UTF8_TEXT = """\
+# HELP "http.server.duration_seconds" Of "all".
+# TYPE "http.server.duration_seconds" histogram
+{"http.server.duration_seconds_bucket","http.route"="/x",zone="b",le="1.0"} 1
+{"http.server.duration_seconds_bucket","http.route"="/x",zone="b",le="+Inf"} 3
+{"http.server.duration_seconds_sum","http.route"="/x",zone="b"} 4.5
+{"http.server.duration_seconds_count","http.route"="/x",zone="b"} 3
+# TYPE "ml.cats_total" counter
+{"ml.cats_total"} 3
+# TYPE plain gauge
+plain{"a.b"="c"} 1
+# TYPE "worst\\"\\\\\\nname" gauge
+{"worst\\"\\\\\\nname"} 1
+"""
+
+
+def test_names_beyond_ascii_are_quoted() -> None:
+    """Prometheus' UTF-8 syntax: the metric's name moves between the braces."""
+    assert text.render(UTF8).decode() == UTF8_TEXT
+    classic = samples(parse_text(text.render(UTF8[:3]).decode()))
+    modern = openmetrics.render(UTF8[:3]).decode()
+    assert '# UNIT "http.server.duration_seconds" seconds\n' in modern
+    assert '{"http.server.duration_seconds_created","http.route"="/x",zone="b"} 5\n' in modern
+    assert '# TYPE "ml.cats" counter\n{"ml.cats_total"} 3\n' in modern
+    assert samples(parse_openmetrics(modern)) == classic
+
+
+def test_a_summary_of_negative_values_shows_no_sum() -> None:
+    """Compat spec 1.60, "Summaries": only when it is positive and monotonic."""
+    one = Metric("s", Type.SUMMARY, "", "", (Row((), SummaryValue(-2.0, 2)),))
+    for body in (text.render([one]), openmetrics.render([one])):
+        assert b"s_count 2\n" in body
+        assert b"s_sum" not in body

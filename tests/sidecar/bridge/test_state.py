@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from sidecar.bridge import snapshot
+from sidecar.bridge import snapshot, state
 from sidecar.bridge.entries import Limits
 from sidecar.bridge.merge import families
 from sidecar.bridge.model import Attributes, ExponentialValue, Family, HistogramValue, Kind, SummaryValue, Value
@@ -51,6 +54,7 @@ def again(store: Store, directory: Path, limits: Limits | None = None) -> Store:
     file.save(snapshot.take(store))
     loaded = file.load()
     assert loaded is not None
+    file.close()
     fresh = Store(limits)
     snapshot.restore(loaded, fresh)
     return fresh
@@ -62,7 +66,7 @@ def test_everything_that_was_counted_comes_back(tmp_path: Path) -> None:
     offer(store, "ended", 1, start=1, time=NOW - 10**15)
     store.workers[("w", "ended"),].rhythm.heard_ns = 1
     store.sweep(NOW)
-    assert store.folded
+    assert store.tombstones.held
     offer(store, "live", 1, start=2, time=NOW - 100)
     offer(store, "live", 0, start=2, time=NOW - 90)  # lower: a reset under the same start
     offer(store, "live", 0, start=NOW - 80, time=NOW - 70)  # a newer start
@@ -74,7 +78,7 @@ def test_everything_that_was_counted_comes_back(tmp_path: Path) -> None:
         offer(one, "live", 1, start=NOW - 80, time=NOW - 50)  # goes on
         offer(one, "live", 1, start=2, time=NOW - 95)  # belongs to what the reset folded
         offer(one, "delta", 1, start=3, time=NOW - 60, delta=True)  # a repeated window
-        offer(one, "ended", 1, start=1, time=NOW - 10**14)  # late
+        offer(one, "ended", 1, start=1, time=NOW - 10**14)  # comes back
     assert shown(fresh) == shown(store)
     assert fresh.tally.dropped == store.tally.dropped
 
@@ -175,3 +179,27 @@ def test_a_failed_save_leaves_the_old_state(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Is a directory"):
         file.save(snapshot.take(Store()))
     assert file.path.read_bytes() == before
+
+
+@pytest.mark.integration
+def test_the_directory_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    """The lock ends with its process, so that nobody has to clean up after a SIGKILL."""
+    code = "import sys; from sidecar.bridge.state import *; f = StateFile(Path(sys.argv[1])); print(1); input()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"1\n"
+        with pytest.raises(StateError, match="is in use by another sidecar"):
+            StateFile(tmp_path)
+        other.kill()
+        other.wait()
+    StateFile(tmp_path)
+
+
+def test_a_file_system_without_locks_is_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(state, "_lock", none)
+    assert StateFile(tmp_path).load() is None

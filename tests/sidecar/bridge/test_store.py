@@ -9,6 +9,7 @@ from sidecar.bridge.merge import families
 from sidecar.bridge.model import Attributes, ExponentialValue, HistogramValue, Kind, SummaryValue, Value
 from sidecar.bridge.points import Descriptor, Export, MetricPoints, Point, Scope
 from sidecar.bridge.store import Store
+from sidecar.bridge.tombstones import Tombstones
 from sidecar.bridge.values import add, subtract
 
 SECOND = 1_000_000_000
@@ -134,19 +135,51 @@ class TestDeadWorkers:
         offer(store, 10_001, export("a", 11, {"": 6}))
         assert totals(store, 10_001) == {(): 6}
 
-    def test_beyond_the_bound_they_are_added_up_for_good_and_late_points_refused(self) -> None:
+    def test_beyond_the_bound_they_are_added_up_for_good_and_what_comes_late_is_exact(self) -> None:
         store = Store(Limits(dead_streams=3))
         for worker in range(10):
             offer(store, worker, export(f"w{worker}", worker + 1, {"": 1}, start=worker + 1))
         assert totals(store, 10_000) == {(): 10}
-        assert store.streams == 3
+        assert (store.streams, len(store.tombstones.held)) == (3, 7)
+        offer(store, 10_001, export("w0", 1, {"": 1}, start=1))
+        assert totals(store, 10_001) == {(): 10}
+        assert store.tally.dropped == {"duplicate": 1}
+        offer(store, 10_001, export("w0", 2, {"": 4}, start=1), export("w1", 9, {"": 2}, start=2))
+        assert totals(store, 10_001) == {(): 14}
+
+    def test_without_tombstones_late_points_are_refused(self) -> None:
+        store = Store(Limits(dead_streams=3, tombstone_bytes=0))
+        for worker in range(10):
+            offer(store, worker, export(f"w{worker}", worker + 1, {"": 1}, start=worker + 1))
+        assert totals(store, 10_000) == {(): 10}
         offer(store, 10_001, export("w0", 1, {"": 1}, start=1))
         assert totals(store, 10_001) == {(): 10}
         assert store.tally.dropped == {"late": 1}
 
+    def test_a_pause_adds_nobody_up_while_there_is_room(self) -> None:
+        """12,000 streams that were silent for two intervals came back with a third of what they had counted."""
+        store = Store(Limits(dead_streams=100))
+        for time in (5, 10, 15):
+            offer(store, time, export("a", time, {str(n): time for n in range(200)}))
+        totals(store, 25)
+        assert (store.streams, len(store.tombstones.held)) == (200, 0)
+        offer(store, 26, export("a", 26, {str(n): 100 for n in range(200)}))
+        assert set(totals(store, 26).values()) == {100}
+
+    def test_dead_streams_make_room_for_new_ones(self) -> None:
+        store = Store(Limits(streams=10))
+        offer(store, 10, export("a", 10, {str(n): 1 for n in range(6)}))
+        totals(store, 300)
+        offer(store, 310, export("b", 310, {str(n): 1 for n in range(8)}, start=2))
+        assert store.tally.dropped == {}
+        offer(store, 311, export("a", 311, {str(n): 5 for n in range(6)}))
+        assert sum(value for value in totals(store, 311).values() if isinstance(value, int)) == 14 + 2 * 4
+        assert (store.streams, store.tally.dropped) == (10, {"stream_limit": 4})
+
     @pytest.mark.parametrize("place", [0, 1, 2, 3])
-    def test_a_worker_that_was_added_up_and_comes_back_counts_from_then_on(self, place: int) -> None:
-        """A suspended machine: better one interval less than everything twice."""
+    @pytest.mark.parametrize("room", [0, 10_000])
+    def test_a_worker_that_was_added_up_and_comes_back(self, place: int, room: int) -> None:
+        """A suspended machine counts exactly; where memory was short, better one interval less than all twice."""
         kind, one, three, four = (
             (Kind.COUNTER, 1, 3, 4),
             (
@@ -163,30 +196,31 @@ class TestDeadWorkers:
             ),
             (Kind.SUMMARY, SummaryValue(1, 1), SummaryValue(4, 3), SummaryValue(5, 4)),
         )[place]
-        store = Store(Limits(dead_workers=0))
+        store = Store(Limits(dead_workers=0, tombstone_bytes=room))
         values: list[Value] = [one, three, four]
         offer(store, 10, export("a", 10, {"": values[0]}, kind=kind))
         totals(store, 5000)
         for time, value in ((5010, values[1]), (5020, values[2])):
             offer(store, time, export("a", time, {"": value}, kind=kind))
         (seen,) = totals(store, 5020).values()
-        added = add(values[0], subtract(values[2], values[1]))
+        added = add(values[0], subtract(values[2], values[0] if room else values[1]))
         assert seen == added
-        assert store.tally.adopted == 1
+        assert store.tally.adopted == (0 if room else 1)
         offer(store, 5030, export("a", 5030, {"": values[0]}, kind=kind))  # and restarts without a new start
         (after,) = totals(store, 5030).values()
         assert after == add(added, values[0])
 
-    def test_workers_of_one_identity_come_back_each_for_itself(self) -> None:
+    @pytest.mark.parametrize(("room", "expected"), [(0, 12 + 1 + 1 + 2), (10_000, 7 + 10 + 2)])
+    def test_workers_of_one_identity_come_back_each_for_itself(self, room: int, expected: int) -> None:
         """Also one that is new under that identity, and a point from before that comes only now."""
-        store = Store(Limits(dead_workers=0))
+        store = Store(Limits(dead_workers=0, tombstone_bytes=room))
         offer(store, 10, export("pod", 10, {"": 5}, start=1), export("pod", 10, {"": 7}, start=2))
         totals(store, 5000)
         for time in (5010, 5020):
             for start, value in ((1, 6), (2, 9), (5005 * SECOND, 1)):
                 offer(store, time, export("pod", time, {"": value + (time == 5020)}, start=start))
         offer(store, 5021, export("pod", 9, {"": 4}, start=1), export("pod", 9, {"": 4}, start=0))
-        assert totals(store, 5021) == {(): 12 + 1 + 1 + 2}
+        assert totals(store, 5021) == {(): expected}
 
     def test_deltas_of_a_worker_that_comes_back_all_count(self) -> None:
         store = Store(Limits(dead_workers=0))
@@ -215,7 +249,38 @@ class TestDeadWorkers:
         for worker in range(10):
             offer(store, 10, export(f"w{worker}", 10, {"": 1}, start=worker))
         assert totals(store, 10_000) == {(): 10}
-        assert (len(store.folded), len(store.workers), store.streams) == (4, 0, 0)
+        assert (len(store.folded), len(store.tombstones.held), len(store.workers), store.streams) == (4, 4, 0, 0)
+
+    def test_tombstones_are_bounded_in_bytes_too(self) -> None:
+        store = Store(Limits(dead_workers=0, tombstone_bytes=20_000))
+        for worker in range(20):
+            offer(store, 10, export(f"w{worker}", 10, {str(n): 1 for n in range(100)}, start=worker))
+        totals(store, 10_000)
+        assert 10_000 < store.tombstones.size <= 20_000
+        assert len(store.folded) == 20 - len(store.tombstones.held)
+        offer(store, 10_001, export("w0", 10_001, {"0": 9}), export("w19", 10_001, {"0": 9}, start=19))
+        assert totals(store, 10_001)[("k", "0"),] == 20 + 8
+        assert (store.tally.adopted, store.workers[("worker", "w0"),].adopted) == (1, 1)
+
+    def test_a_worker_that_was_given_up_once_is_never_counted_twice(self) -> None:
+        """What it had beyond what came back is in the base; its tombstone of later does not know it."""
+        store = Store(Limits(dead_workers=0, tombstone_bytes=0))
+        offer(store, 10, export("a", 10, {"x": 5, "y": 7}))
+        totals(store, 1000)
+        store.tombstones = Tombstones(10_000, 10)
+        offer(store, 2000, export("a", 2000, {"x": 6}))
+        totals(store, 3000)
+        offer(store, 3001, export("a", 9, {"y": 7}), export("a", 3001, {"x": 8, "y": 9}))
+        assert totals(store, 3001) == {(("k", "x"),): 5 + 2, (("k", "y"),): 7}
+        offer(store, 3002, export("a", 3002, {"x": 8, "y": 10}))
+        assert totals(store, 3002) == {(("k", "x"),): 7, (("k", "y"),): 8}
+
+    def test_a_stream_of_the_overflow_series_comes_back_there(self) -> None:
+        store = Store(Limits(dead_workers=0, series_per_metric=1))
+        offer(store, 10, export("a", 10, {"x": 1, "y": 2, "z": 3}))
+        totals(store, 1000)
+        offer(store, 1001, export("a", 1001, {"x": 2, "y": 4, "z": 6, "new": 1}))
+        assert totals(store, 1001) == {(("k", "x"),): 2, OVERFLOW: 11}
 
     def test_gauges_of_folded_workers_leave_nothing(self) -> None:
         store = Store(Limits(dead_workers=0))

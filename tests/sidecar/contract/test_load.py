@@ -78,7 +78,7 @@ VIEW = "views:\n  - metric: ml.prediction.duration\n    name: x\n"
 WRONG: list[tuple[str | bytes, str]] = [
     # unknown and repeated keys
     ("sevice: {name: x}", ":1: key sevice: unknown key; did you mean 'service'?"),
-    ("zebra: 1", ":1: key zebra: unknown key; known: merge, model, service, views"),
+    ("zebra: 1", ":1: key zebra: unknown key; known: merge, model, service, translation, views"),
     ("\nservice:\n  name: x\n  nmae: y", ":4: key service.nmae: unknown key; did you mean 'name'?"),
     (VIEW + "    reda: count", ":4: key views[0].reda: unknown key; did you mean 'read'?"),
     ("service: {name: x}\nservice: {name: y}", ":2: key service: given twice, first in line 1"),

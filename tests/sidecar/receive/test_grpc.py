@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,7 @@ from sidecar.ledger import Refused
 from sidecar.receive.grpc import SERVICES
 from tests.support.fronts import Fronts, fronts
 from tests.support.otlp_requests import REQUESTS, log_body, metric_body, trace_body
+from tests.support.processes import wait_for
 
 LIMIT = 1 << 20
 
@@ -126,6 +128,53 @@ def test_a_body_above_the_limit_is_refused_before_and_after_decompression(
     assert "larger than max" in error.details()
     export(channel, trace_body())
     assert front.stage.got[0].items == 1
+
+
+def test_what_grpcio_refuses_is_in_the_books() -> None:
+    """And a call that ends without a message, which is an answer to be told."""
+    with fronts(LIMIT) as front, grpc.insecure_channel(front.grpc) as channel:
+        refused(channel, bytes(2 << 20))
+        refused(channel, bytes(3 << 20), grpc.Compression.Gzip)
+        wait_for(lambda: front.refused() == [(Refused.TOO_LARGE, 2)], "both in the ledger")
+        empty: Any = channel.stream_unary(f"/{SERVICES[Signal.TRACES]}/Export")
+        with pytest.raises(grpc.RpcError) as raised:
+            empty(iter(()), timeout=20)
+        error: Any = raised.value
+        assert error.details() == f"no message within the limit of {LIMIT} bytes arrived"
+
+
+def test_a_message_that_never_comes_is_an_interruption() -> None:
+    with fronts(LIMIT) as front, grpc.insecure_channel(front.grpc) as channel:
+        waits: Any = channel.stream_unary(f"/{SERVICES[Signal.TRACES]}/Export")
+        never = threading.Event()
+
+        def nothing() -> Iterator[bytes]:
+            never.wait(20)
+            yield from ()
+
+        with pytest.raises(grpc.RpcError):
+            waits(nothing(), timeout=0.2)
+        wait_for(lambda: front.refused() == [(Refused.INTERRUPTED, 1)], "the interrupted call in the ledger")
+        never.set()
+
+
+def test_requests_in_flight_are_bounded_together() -> None:
+    """17 MiB beside a limit of 1 MiB are being worked on: the next is told to come back, and later it may."""
+    with fronts(LIMIT, slow=True) as front, grpc.insecure_channel(front.grpc) as channel:
+        front.stage.may_go_on.clear()
+        call: Any = channel.unary_unary(f"/{SERVICES[Signal.TRACES]}/Export")
+        body = trace_body(1, padding=LIMIT - 2000)
+        held = [call.future(body, timeout=20) for _ in range(17)]
+        error = wait_for(lambda: _refused_for_now(call), "a refusal")
+        assert "bytes of requests are being received already" in error.details()
+        front.stage.may_go_on.set()
+        assert [future.result() for future in held] == [b""] * 17
+        export(channel, body)
+
+
+def _refused_for_now(call: Any) -> Any:
+    future = call.future(bytes(100_000), timeout=0.5)
+    return future if future.code() is grpc.StatusCode.UNAVAILABLE else None
 
 
 def test_the_stock_exporter_repeats_what_was_refused_for_now(front: Fronts) -> None:

@@ -205,6 +205,19 @@ def test_a_response_does_not_wait_for_slow_senders(front: Fronts) -> None:
         assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("length", [9, 99 << 20], ids=["half sent", "refused and still coming"])
+def test_a_stop_answers_whoever_has_not_sent_all(length: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A sender that is slow is no failure of ours, with a traceback in the log."""
+    with fronts(LIMIT) as front:
+        connection = _raw(front)
+        connection.sendall(_head(length) + b"{")
+        time.sleep(0.3)
+    with connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 503 " if length == 9 else b"HTTP/1.1 413 ")
+    assert front.refused() == [("draining" if length == 9 else "too_large", 1)]
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
 def test_books(front: Fronts) -> None:
     """Every refusal above was counted under its reason, and nothing is missing."""
     assert {reason for reason, _ in front.refused()} <= set(Refused)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -73,6 +75,31 @@ def test_truncated_data_is_malformed(encoding: str, encode: Callable[[bytes], by
 def test_damaged_data_is_an_error_of_ours(data: bytes, encoding: str) -> None:
     with suppress(MalformedError, TooLargeError):
         assert isinstance(inflate(data, encoding, 1 << 20), bytes)
+
+
+@pytest.mark.parametrize(("encoding", "encode"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])
+def test_members_without_end_are_malformed(encoding: str, encode: Callable[[bytes], bytes]) -> None:
+    """Each costs its sender a few bytes and the sidecar a decompressor."""
+    assert inflate(encode(b"x") * 10_000, encoding, 10_000) == b"x" * 10_000
+    with pytest.raises(MalformedError, match=f"^more than 10000 {encoding} (members|frames): one is enough$"):
+        inflate(encode(b"") * 10_001, encoding, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "make"),
+    [
+        ("gzip", lambda: gzip.compress(os.urandom(32 << 20), 0)),
+        ("zstd", lambda: zstandard.compress(os.urandom(32 << 20), 1)),
+        ("gzip", lambda: gzip.compress(bytes(3000), 1) * 9_999),
+    ],
+    ids=["gzip", "zstd", "many members"],
+)
+def test_the_time_grows_with_the_body_and_not_with_its_square(encoding: str, make: Callable[[], bytes]) -> None:
+    """The libraries copy what they have not used of their input: 32 MiB took 7 s when they were given all of it."""
+    body = make()
+    start = time.process_time()
+    inflate(body, encoding, 32 << 20)
+    assert time.process_time() - start < 2
 
 
 def test_bytes_behind_the_end_are_malformed() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pytest
+import zstandard
 
 from sidecar.batch import Accepted, Batch, Refusal, Signal, Stage
 from sidecar.ledger import Ledger, Refused
@@ -53,9 +55,14 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
 
 
 def make(
-    intakes: list[Intake], ledger: Ledger, *stages: Stage, account: str = "", signal: Signal = Signal.TRACES
+    intakes: list[Intake],
+    ledger: Ledger,
+    *stages: Stage,
+    account: str = "",
+    signal: Signal = Signal.TRACES,
+    slow: bool = False,
 ) -> Intake:
-    intake = Intake({signal: Route(stages, account)}, ledger, LIMIT, lambda: 42)
+    intake = Intake({signal: Route(stages, account, slow)}, ledger, LIMIT, lambda: 42)
     intakes.append(intake)
     return intake
 
@@ -134,6 +141,76 @@ def test_large_compressed_and_json_bodies_take_the_same_way(intakes: list[Intake
     assert [batch.items for batch in stage.got] == [3, 4]
 
 
+async def turns_during(work: Coroutine[object, object, Accepted | Refusal]) -> tuple[Accepted | Refusal, int]:
+    """What comes of the work, and how often the loop could do something else meanwhile."""
+    task, turns = asyncio.ensure_future(work), 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return task.result(), turns
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(Signal.TRACES, zstandard.compress(b"\x0a\x00" * 400_000), encoding="zstd"),
+        Request(Signal.TRACES, gzip.compress(b"\x78\x00" * 400_000), encoding="gzip"),
+        Request(Signal.TRACES, b"\x0a\x00" * 400_000),
+        Request(Signal.TRACES, gzip.compress(b'{"resourceSpans":[' + b"{}," * 30_000 + b"{}]}"), Content.JSON, "gzip"),
+    ],
+    ids=["zstd", "gzip", "plain", "json"],
+)
+def test_a_small_request_that_is_much_work_does_not_hold_up_the_loop(
+    intakes: list[Intake], ledger: Ledger, request_: Request
+) -> None:
+    """Two bytes make a field, and compressed a hundred of them make one byte."""
+    outcome, turns = run(turns_during(make(intakes, ledger).receive(request_)))
+    assert outcome == Accepted()
+    assert turns > 10
+
+
+def test_an_ordinary_request_is_not_passed_between_threads(intakes: list[Intake], ledger: Ledger) -> None:
+    """A hop costs more than counting 500 spans."""
+    body = trace_body(500, padding=1_200)
+    for request in (
+        Request(Signal.TRACES, body),
+        Request(Signal.TRACES, gzip.compress(trace_body(500)), encoding="gzip"),
+    ):
+        _, turns = run(turns_during(make(intakes, ledger, Keeper()).receive(request)))
+        assert turns <= 2
+
+
+def test_a_slow_stage_is_called_on_a_thread_and_the_books_are_kept_on_the_loop_s(
+    intakes: list[Intake], ledger: Ledger
+) -> None:
+    class Slow(Keeper):
+        def offer(self, batch: Batch) -> Accepted | Refusal:
+            assert threading.current_thread() is not threading.main_thread()
+            time_to_go_on.wait(10)
+            return super().offer(batch)
+
+    time_to_go_on = threading.Event()
+    bridge = Slow(Accepted(1, "one is stale"))
+    intake = make(intakes, ledger, bridge, account="bridge", signal=Signal.METRICS, slow=True)
+
+    async def both() -> tuple[Accepted | Refusal, Accepted | Refusal]:
+        metrics = asyncio.ensure_future(intake.receive(Request(Signal.METRICS, metric_body(5))))
+        logs = await intake.receive(Request(Signal.LOGS, log_body(2)))
+        assert not metrics.done()
+        time_to_go_on.set()
+        return logs, await metrics
+
+    assert run(both()) == (Accepted(), Accepted(1, "one is stale"))
+    row = next(row for row in ledger.snapshot().rows if row.target == "bridge")
+    assert (row.received, row.forwarded, row.dropped, row.missing) == (5, 4, (("rejected", 1),), 0)
+
+
+def test_a_slow_stage_that_breaks_is_an_internal_error(intakes: list[Intake], ledger: Ledger) -> None:
+    intake = make(intakes, ledger, Keeper(RuntimeError("bug")), signal=Signal.METRICS, slow=True)
+    outcome = run(intake.receive(Request(Signal.METRICS, metric_body(5))))
+    assert outcome == Refusal(Refused.INTERNAL, "Keeper failed; see the sidecar's log")
+
+
 @pytest.mark.parametrize(
     ("request_", "reason", "message"),
     [
@@ -147,6 +224,11 @@ def test_large_compressed_and_json_bodies_take_the_same_way(intakes: list[Intake
             Request(Signal.LOGS, gzip.compress(bytes(LIMIT + 1)), encoding="gzip"),
             Refused.TOO_LARGE,
             f"logs request: the body is larger than the limit of {LIMIT} bytes once decompressed",
+        ),
+        (
+            Request(Signal.LOGS, b"\x0a\x00" * 500_001),
+            Refused.TOO_LARGE,
+            "logs request: more than 500000 items and fields beside them; send smaller requests",
         ),
         (
             Request(Signal.LOGS, b"", encoding="br"),

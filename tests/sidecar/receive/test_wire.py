@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.batch import Signal
-from sidecar.receive.errors import MalformedError
+from sidecar.receive.errors import MalformedError, TooManyFieldsError
 from sidecar.receive.wire import count_items
 from tests.support.otlp_requests import items_of, requests, trace_body
 
@@ -80,3 +80,20 @@ def test_unknown_fields_are_stepped_over() -> None:
 
 def test_an_empty_body_has_no_items() -> None:
     assert [count_items(signal, b"") for signal in Signal] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        trace_body(10),
+        b"\x0a\x00" * 13,  # resources with nothing in them
+        b"\x78\x00" * 13,  # unknown numbers
+        b"\x0a\x16" + b"\x12\x00" * 11,
+    ],
+    ids=["spans", "empty resources", "unknown fields", "empty scopes"],
+)
+def test_fields_of_every_kind_are_bounded(body: bytes) -> None:
+    count_items(Signal.TRACES, body, 13)
+    with pytest.raises(TooManyFieldsError) as raised:
+        count_items(Signal.TRACES, body, 9)
+    assert str(raised.value) == "more than 9 items and fields beside them; send smaller requests"

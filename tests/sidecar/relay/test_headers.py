@@ -32,5 +32,5 @@ def test_a_file_that_cannot_be_used_is_told_at_start(tmp_path: Path, content: st
     secret = tmp_path / "token"
     if content is not None:
         secret.write_text(content)
-    with pytest.raises(OptionError, match=rf"^--forward-header key=@{secret}: "):
+    with pytest.raises(OptionError, match=rf"^--forward-header \(or OTEL_SIDECAR_FORWARD_HEADER\) key=@{secret}: "):
         Headers([Header("key", file=str(secret))])
