@@ -115,11 +115,13 @@ def test_a_slow_endpoint_costs_a_bounded_queue(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "10")
     with http_sink() as sink:
         sink.decide = lambda _signal, _body: Answer(delay_s=0.5)
-        with pipeline(sink.port):
+        with pipeline(sink.port) as out:
             begun = time.monotonic()
             for index in range(1000):
                 logger.warning("number %d", index)
             assert time.monotonic() - begun < 10
+            sink.decide = lambda _signal, _body: Answer()
+            out.flush(10_000)
         arrived = [record.body.string_value for record in own(sink)]
     assert arrived[-1] == "number 999"
     assert len(arrived) < 100
