@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -200,6 +200,7 @@ def test_a_sidecar_that_crashes_does_not_keep_the_service_from_starting(tmp_path
         assert ended(program) == 5
 
 
+@pytest.mark.xdist_group("usual ports")
 def test_two_that_start_at_once_find_ports_of_their_own() -> None:
     """Both choose the usual ones; the late one looks for others."""
     command = ("sh", "-c", "echo at $OTEL_EXPORTER_OTLP_ENDPOINT; sleep 2")
@@ -222,15 +223,20 @@ def test_the_sidecar_ends_even_when_run_is_killed() -> None:
         os.kill(int(found[1]), signal.SIGKILL)  # nobody passes signals to it any more
 
 
+@pytest.mark.xdist_group("usual ports")
 def test_a_taken_usual_port_moves_to_a_free_one() -> None:
     """Two services on one machine need no options; both variables tell where."""
-    with running(python("-m", "sidecar", "run", "--grpc", "off", "--", *service()), name="one") as one:
-        wait_for(lambda: "serving as" in one.output, "the first")
-        command = ("sh", "-c", "echo $OTEL_EXPORTER_OTLP_ENDPOINT $OTEL_SIDECAR_METRICS")
-        with running(python("-m", "sidecar", "run", "--grpc", "off", "--", *command), name="two") as two:
-            assert ended(two) == 0
+    command = ("sh", "-c", "echo $OTEL_EXPORTER_OTLP_ENDPOINT $OTEL_SIDECAR_METRICS")
+    line = python("-m", "sidecar", "run", "--grpc", "off", "--", *command)
+    with closing(held(4318)), closing(held(9464)), running(line, name="two") as two:
+        assert ended(two) == 0
     assert re.search(r"127\.0\.0\.1:4318 is taken; --http is 127\.0\.0\.1:\d+", two.output)
     assert re.search(r"^http://127\.0\.0\.1:(?!4318)\d+ 127\.0\.0\.1:(?!9464)\d+$", two.output, re.MULTILINE)
+
+
+def held(port: int) -> socket.socket:
+    """The port, taken by this test; one of another test that has it now ends soon."""
+    return wait_for(lambda: socket.create_server((LOOPBACK, port)), f"port {port}", timeout_s=60)
 
 
 def http_is_gone(metrics: str) -> bool:
