@@ -131,11 +131,19 @@ def test_a_body_above_the_limit_is_refused_before_and_after_decompression(
 
 
 def test_what_grpcio_refuses_is_in_the_books() -> None:
-    """And a call that ends without a message, which is an answer to be told."""
+    """And a call that ends without a message, which is an answer to be told.
+
+    On a crowded machine grpcio now and then ends such a call before our handler is called (docs/failure.md).
+    """
     with fronts(LIMIT) as front, grpc.insecure_channel(front.grpc) as channel:
-        refused(channel, bytes(2 << 20))
-        refused(channel, bytes(3 << 20), grpc.Compression.Gzip)
-        wait_for(lambda: front.refused() == [(Refused.TOO_LARGE, 2)], "both in the ledger")
+
+        def booked(compression: grpc.Compression | None, least: int) -> bool:
+            refused(channel, bytes(3 << 20), compression)
+            return any(reason is Refused.TOO_LARGE and count >= least for reason, count in front.refused())
+
+        wait_for(lambda: booked(None, 1), "a large message in the ledger", every_s=0.5)
+        before = max(count for _, count in front.refused())
+        wait_for(lambda: booked(grpc.Compression.Gzip, before + 1), "a bomb in the ledger", every_s=0.5)
         empty: Any = channel.stream_unary(f"/{SERVICES[Signal.TRACES]}/Export")
         with pytest.raises(grpc.RpcError) as raised:
             empty(iter(()), timeout=20)
